@@ -1,0 +1,156 @@
+#include "dbus/channel_packet.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/unique_fd.h"
+
+namespace keyward::channel {
+namespace {
+
+constexpr size_t kMaxParts = 8;
+
+std::unexpected<Error> IoError(const char* what) {
+  const int error = errno;
+  if (error == EPIPE || error == ECONNRESET || error == ENOTCONN) {
+    return Fail(ErrorCode::kSessionClosed, "the channel is closed");
+  }
+  return Fail(Error(ErrorCode::kIo, "the channel failed")
+                  .WithCause(std::string(what) + ": " + std::strerror(error)));
+}
+
+// The one descriptor of a message, if it has just one; any others are closed.
+UniqueFd TakeDescriptor(msghdr& message) {
+  UniqueFd first;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+      UniqueFd owned(fd);
+      if (!first) first = std::move(owned);
+    }
+  }
+  return first;
+}
+
+Result<void> ReadMemfd(int fd, size_t size, Bytes& out) {
+  struct stat info{};
+  // Only memory files have seals: a pipe, a device or a FUSE file would let the sender stall us.
+  if (fd < 0 || fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    return Fail(ErrorCode::kMalformed, "the body is not in a memfd");
+  }
+  out.resize(size);
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got = pread(fd, out.data() + done, size - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return Fail(ErrorCode::kMalformed, "the memfd is shorter than the body");
+    done += static_cast<size_t>(got);
+  }
+  return {};
+}
+
+Result<UniqueFd> WriteMemfd(std::span<const ByteView> parts) {
+  UniqueFd fd(memfd_create("keyward-body", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return IoError("memfd_create");
+  for (const ByteView part : parts) {
+    size_t done = 0;
+    while (done < part.size()) {
+      const ssize_t put = write(fd.get(), part.data() + done, part.size() - done);
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) return IoError("write to memfd");
+      done += static_cast<size_t>(put);
+    }
+  }
+  return fd;
+}
+
+void AttachDescriptor(msghdr& message, std::span<char> control, int fd) {
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(c), &fd, sizeof(int));
+}
+
+}  // namespace
+
+PacketReceiver::PacketReceiver() : inline_(kHeaderSize + kMaxInlineBody) {}
+
+Result<std::optional<Packet>> PacketReceiver::Receive(int socket) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(4 * sizeof(int))> control{};
+  iovec buffer{inline_.data(), inline_.size()};
+  msghdr message{};
+  message.msg_iov = &buffer;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t got = 0;
+  do {
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
+  if (got < 0) return IoError("recvmsg");
+  const UniqueFd attached = TakeDescriptor(message);
+  if (got == 0) return Fail(ErrorCode::kSessionClosed, "the channel is closed");
+  if ((message.msg_flags & MSG_TRUNC) != 0) return Fail(ErrorCode::kTooLarge, "packet too long");
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return Fail(ErrorCode::kMalformed, "descriptors");
+  const ByteView packet(inline_.data(), static_cast<size_t>(got));
+  KEYWARD_ASSIGN(const Header header, DecodeHeader(packet));
+  if ((header.flags & kBodyInMemfd) != 0) {
+    KEYWARD_TRY(ReadMemfd(attached.get(), header.body_size, large_));
+    return Packet{header, large_};
+  }
+  const ByteView body = packet.subspan(kHeaderSize);
+  if (body.size() != header.body_size) return Fail(ErrorCode::kMalformed, "wrong body size");
+  return Packet{header, body};
+}
+
+Result<bool> SendPacket(int socket, Header header, std::initializer_list<ByteView> parts) {
+  size_t size = 0;
+  for (const ByteView part : parts) size += part.size();
+  if (size > kMaxBody || parts.size() >= kMaxParts) {
+    return Fail(ErrorCode::kTooLarge, "the body is over 16 MiB");
+  }
+  header.body_size = static_cast<uint32_t>(size);
+  UniqueFd memfd;
+  if (size > kMaxInlineBody) {
+    KEYWARD_ASSIGN(memfd, WriteMemfd(parts));
+    header.flags |= kBodyInMemfd;
+  }
+  std::array<uint8_t, kHeaderSize> head{};
+  EncodeHeader(header, head);
+  std::array<iovec, kMaxParts> buffers{};
+  size_t count = 0;
+  buffers[count++] = {head.data(), head.size()};
+  if (!memfd) {
+    for (const ByteView part : parts) {
+      buffers[count++] = {const_cast<uint8_t*>(part.data()), part.size()};
+    }
+  }
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = buffers.data();
+  message.msg_iovlen = count;
+  if (memfd) AttachDescriptor(message, control, memfd.get());
+  ssize_t put = 0;
+  do {
+    put = sendmsg(socket, &message, MSG_NOSIGNAL);
+  } while (put < 0 && errno == EINTR);
+  if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  if (put < 0) return IoError("sendmsg");
+  return true;
+}
+
+}  // namespace keyward::channel

@@ -1,0 +1,22 @@
+// A clock that stands still until told otherwise.
+#pragma once
+
+#include <atomic>
+
+#include "core/clock.h"
+
+namespace keyward::testing_support {
+
+class FakeClock final : public Clock {
+ public:
+  WallTime Now() const override { return WallTime(std::chrono::milliseconds(milliseconds_)); }
+  MonotonicTime Monotonic() const override {
+    return MonotonicTime(std::chrono::milliseconds(milliseconds_));
+  }
+  void Advance(std::chrono::milliseconds by) { milliseconds_ += by.count(); }
+
+ private:
+  std::atomic<int64_t> milliseconds_ = 1'750'000'000'000;
+};
+
+}  // namespace keyward::testing_support

@@ -1,0 +1,57 @@
+#include "core/public_key.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <sodium.h>
+
+#include "core/openssl_ptr.h"
+#include "tests/support/matchers.h"
+
+namespace keyward {
+namespace {
+
+using testing_support::FailsWith;
+
+TEST(PublicKeyTest, VerifiesAnEd25519SignatureThatLibsodiumMade) {
+  Bytes public_half(crypto_sign_PUBLICKEYBYTES);
+  Bytes secret_half(crypto_sign_SECRETKEYBYTES);
+  crypto_sign_keypair(public_half.data(), secret_half.data());
+  Bytes signature(crypto_sign_BYTES);
+  const ByteView message = AsBytes("message");
+  crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
+                       secret_half.data());
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, PublicKey::FromEd25519(public_half));
+  EXPECT_OK(key.Verify(message, signature));
+  signature[0] ^= 1;
+  EXPECT_THAT(key.Verify(message, signature), FailsWith(ErrorCode::kAuthenticationFailed));
+  EXPECT_EQ(key.RawEd25519().value(), public_half);
+}
+
+TEST(PublicKeyTest, SpkiRoundTrips) {
+  for (const char* curve : {"P-256", "P-384"}) {
+    const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_EC_gen(curve));
+    unsigned char* der = nullptr;
+    const int size = i2d_PUBKEY(pair.get(), &der);
+    const Bytes spki(der, der + size);
+    OPENSSL_free(der);
+    ASSERT_OK_AND_ASSIGN(const PublicKey key, PublicKey::FromSpki(spki));
+    EXPECT_EQ(key.spki(), spki);
+    EXPECT_TRUE(key.ToPem().starts_with("-----BEGIN PUBLIC KEY-----"));
+  }
+}
+
+TEST(PublicKeyTest, APointOffTheCurveIsRefused) {
+  Bytes point(65, 1);
+  point[0] = 4;
+  EXPECT_THAT(PublicKey::FromEcPoint(Algorithm::kEcdsaP256, point),
+              FailsWith(ErrorCode::kMalformed));
+}
+
+TEST(PublicKeyTest, NonsenseIsRefused) {
+  EXPECT_THAT(PublicKey::FromSpki(AsBytes("nonsense")), FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(PublicKey::FromEd25519(Bytes(31)), FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(EcdsaSignatureToDer(Bytes(63)), FailsWith(ErrorCode::kMalformed));
+}
+
+}  // namespace
+}  // namespace keyward
