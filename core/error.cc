@@ -38,6 +38,8 @@ constexpr std::array kCodes = {
     CodeInfo{ErrorCode::kConfiguration, "Configuration", Action::kAskAdmin},
     CodeInfo{ErrorCode::kIo, "Io", Action::kRetryLater},
     CodeInfo{ErrorCode::kDataCorrupt, "DataCorrupt", Action::kProvision},
+    CodeInfo{ErrorCode::kCircuitBreakerOpen, "CircuitBreakerOpen", Action::kRetryLater},
+    // The last one stands for every number that is no code.
     CodeInfo{ErrorCode::kInternal, "Internal", Action::kGiveUp},
 };
 

@@ -37,6 +37,7 @@ enum class ErrorCode : uint16_t {
   kIo = 24,                    // a file, socket or bus failed
   kDataCorrupt = 25,           // stored state does not hold together
   kInternal = 26,              // a defect of Keyward's own
+  kCircuitBreakerOpen = 27,    // hardware failed repeatedly and rests; see `retry_after_ms`
 };
 
 // What the one who gets the error should do next.

@@ -13,7 +13,12 @@ TEST(ErrorTest, EveryNumberWithACodeHasANameThatLeadsBack) {
     ++codes;
     EXPECT_EQ(ErrorCodeFromName(Name(*code)), code) << number;
   }
-  EXPECT_EQ(codes, static_cast<int>(ErrorCode::kInternal));
+  EXPECT_EQ(codes, static_cast<int>(ErrorCode::kCircuitBreakerOpen));
+}
+
+TEST(ErrorTest, ANumberThatIsNoCodeReadsAsInternal) {
+  EXPECT_EQ(Name(static_cast<ErrorCode>(999)), "Internal");
+  EXPECT_EQ(DefaultAction(static_cast<ErrorCode>(999)), Action::kGiveUp);
 }
 
 TEST(ErrorTest, TheCauseStaysInside) {
