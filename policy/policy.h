@@ -1,0 +1,114 @@
+// Who may do what: the decisions that security.yaml stands for.
+//
+// Everything that is not granted is denied. A caller is the Unix user and groups that the bus
+// vouches for; by them it is one module, several (two modules may run as one user) or none.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/purpose.h"
+#include "core/result.h"
+
+namespace keyward::policy {
+
+// As the kernel vouches for it: GetConnectionCredentials or SO_PEERCRED. `gids` holds the primary
+// group and all supplementary ones.
+struct Caller {
+  uint32_t uid;
+  std::vector<uint32_t> gids;
+};
+
+struct Principals {
+  std::set<uint32_t> uids;
+  std::set<uint32_t> gids;
+
+  bool Include(const Caller& caller) const;
+};
+
+// What one module may have. The values here are the defaults of security.yaml.
+struct SessionLimits {
+  std::chrono::seconds session_timeout{3600};      // from opening to forced end
+  std::chrono::seconds handshake_timeout{30};      // from opening to established
+  uint32_t max_message_size = uint32_t{16} << 20;  // bytes of plaintext
+  uint32_t max_sessions = 100;                     // at one time
+
+  bool operator==(const SessionLimits&) const = default;
+};
+
+struct Module {
+  std::string name;
+  Principals members;
+  std::map<std::string, std::set<Purpose>, std::less<>>
+      keys;  // key name -> what it may be used for
+  std::set<std::string, std::less<>> peers;
+  SessionLimits limits;
+};
+
+// The PKCS#11 token. The PIN itself never stands in security.yaml.
+struct HsmSettings {
+  std::string module;  // absolute path of the PKCS#11 library
+  std::string token;   // label
+  // Exactly one of the two is set.
+  std::optional<std::string> pin_file;        // absolute path
+  std::optional<std::string> pin_credential;  // a file in $CREDENTIALS_DIRECTORY (systemd.exec(5))
+};
+
+struct TpmSettings {
+  std::string tcti;  // as Tss2_TctiLdr_Initialize takes it: "device:/dev/tpmrm0"
+};
+
+// Immutable, so any thread may ask. What a reload brings is another Policy; pointers to modules
+// live as long as the Policy that gave them.
+class Policy {
+ public:
+  struct Settings {
+    Principals admins;
+    std::optional<HsmSettings> hsm;
+    std::optional<TpmSettings> tpm;
+    std::vector<Module> modules;  // names are unique
+  };
+
+  // Denies everything.
+  Policy() = default;
+  explicit Policy(Settings settings);
+
+  const std::optional<HsmSettings>& hsm() const { return settings_.hsm; }
+  const std::optional<TpmSettings>& tpm() const { return settings_.tpm; }
+  // In order of name.
+  const std::vector<Module>& modules() const { return settings_.modules; }
+
+  bool IsAdmin(const Caller& caller) const;
+  // In order of name; empty for a caller that no rule names.
+  std::vector<const Module*> ModulesOf(const Caller& caller) const;
+  // Null when the policy has no such module.
+  const Module* FindModule(std::string_view name) const;
+
+  // The module of the caller's that may use `key` for `purpose`; the first by name if several may.
+  // Errors: kPermissionDenied, in the same words whether or not there is such a key, so ask this
+  // before looking for the key. Being an admin is no grant.
+  Result<const Module*> MayUseKey(const Caller& caller, std::string_view key,
+                                  Purpose purpose) const;
+
+  // The module of the caller's that may both use `key` for `purpose` and talk to `peer`. Errors:
+  // those of MayUseKey; kPeerNotAllowed when modules may use the key but none may talk to `peer`.
+  Result<const Module*> MayOpenSession(const Caller& caller, std::string_view key, Purpose purpose,
+                                       std::string_view peer) const;
+
+  // Whether the caller may know that `key` exists: admins, and modules with any grant on it.
+  bool MaySee(const Caller& caller, std::string_view key) const;
+
+ private:
+  Settings settings_;
+};
+
+// Errors: kPeerNotAllowed.
+Result<void> MayTalkTo(const Module& module, std::string_view peer);
+
+}  // namespace keyward::policy
