@@ -39,6 +39,7 @@ constexpr std::array kCodes = {
     CodeInfo{ErrorCode::kIo, "Io", Action::kRetryLater},
     CodeInfo{ErrorCode::kDataCorrupt, "DataCorrupt", Action::kProvision},
     CodeInfo{ErrorCode::kCircuitBreakerOpen, "CircuitBreakerOpen", Action::kRetryLater},
+    CodeInfo{ErrorCode::kUnreachable, "Unreachable", Action::kRetryLater},
     // The last one stands for every number that is no code.
     CodeInfo{ErrorCode::kInternal, "Internal", Action::kGiveUp},
 };

@@ -38,6 +38,7 @@ enum class ErrorCode : uint16_t {
   kDataCorrupt = 25,           // stored state does not hold together
   kInternal = 26,              // a defect of Keyward's own
   kCircuitBreakerOpen = 27,    // hardware failed repeatedly and rests; see `retry_after_ms`
+  kUnreachable = 28,           // client side: no bus, no keyd on it, or no answer in time
 };
 
 // What the one who gets the error should do next.

@@ -17,9 +17,9 @@ namespace keyward::channel {
 inline constexpr uint8_t kVersion = 1;
 inline constexpr size_t kHeaderSize = 16;
 // A longer body travels in a memfd beside the packet (kBodyInMemfd).
-inline constexpr size_t kMaxInlineBody = 96 * 1024;
+inline constexpr size_t kMaxInlineBody = size_t{96} * 1024;
 // 16 MiB of message, and room for frame and metadata.
-inline constexpr size_t kMaxBody = 16 * 1024 * 1024 + 64 * 1024;
+inline constexpr size_t kMaxBody = size_t{16} * 1024 * 1024 + size_t{64} * 1024;
 // Requests that one channel may have unanswered; more get kBusy.
 inline constexpr size_t kMaxInFlight = 64;
 
@@ -33,7 +33,7 @@ enum class Opcode : uint8_t {
   // Key channels.
   kSign = 16,  // u8 length and purpose, payload -> signature
   // From keyd alone, request id 0.
-  kClosed = 128,  // the reason as text; the channel closes after it
+  kClosed = 128,  // status and body say why, as in a failed reply; the channel closes after it
 };
 
 inline constexpr uint16_t kBodyInMemfd = 1;  // flag

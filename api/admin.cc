@@ -1,0 +1,170 @@
+#include "api/admin.h"
+
+#include "api/bus_connection.h"
+
+namespace keyward {
+namespace {
+
+// A key made by slow hardware outlasts the usual time of a call.
+constexpr std::chrono::milliseconds kGenerationTimeout = std::chrono::minutes(3);
+
+KeyVersion VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint64_t>& row) {
+  return {.number = row.get<0>(),
+          .state = row.get<1>(),
+          .spki = row.get<2>(),
+          .created = WallTime(std::chrono::seconds(row.get<3>()))};
+}
+
+KeyDetails DetailsFromBus(KeyProxy& key) {
+  KeyDetails details{.name = key.Name(),
+                     .algorithm = key.Algorithm(),
+                     .custody = key.Custody(),
+                     .custodian = key.Custodian(),
+                     .spki = key.PublicKey(),
+                     .versions = {}};
+  for (const auto& row : key.Versions()) details.versions.push_back(VersionFromBus(row));
+  return details;
+}
+
+ServiceStatus StatusFromBus(ManagerProxy& keyd) {
+  ServiceStatus status{.version = keyd.Version(),
+                       .health = keyd.Health(),
+                       .secret_memory = keyd.SecretMemory(),
+                       .custodians = {},
+                       .sessions = keyd.SessionCount(),
+                       .uptime = std::chrono::seconds(keyd.Uptime())};
+  for (const auto& row : keyd.Custodians()) {
+    status.custodians.push_back({row.get<0>(), row.get<1>(), row.get<2>(), row.get<3>()});
+  }
+  return status;
+}
+
+std::vector<ModuleSummary> ModulesFromBus(AdminProxy& keyd) {
+  std::vector<ModuleSummary> modules;
+  for (const auto& row : keyd.ListModules()) {
+    modules.push_back(
+        {row.get<0>(), row.get<1>(), row.get<2>(), row.get<3>(), row.get<4>(), row.get<5>()});
+  }
+  return modules;
+}
+
+std::vector<SessionSummary> SessionsFromBus(AdminProxy& keyd) {
+  std::vector<SessionSummary> sessions;
+  for (const auto& row : keyd.ListSessions()) {
+    sessions.push_back({.id = row.get<0>(),
+                        .module = row.get<1>(),
+                        .key = row.get<2>(),
+                        .key_version = row.get<3>(),
+                        .peer = row.get<4>(),
+                        .protocol = row.get<5>(),
+                        .role = row.get<6>(),
+                        .state = row.get<7>(),
+                        .expires_in = std::chrono::seconds(row.get<8>()),
+                        .sealed = row.get<9>(),
+                        .opened = row.get<10>()});
+  }
+  return sessions;
+}
+
+class BusAdminClient final : public AdminClient {
+  // First, because its result is deduced.
+  template <class Call>
+  auto Ask(Call&& call) {
+    return bus_->With<AdminProxy>(bus::kRootPath, std::forward<Call>(call));
+  }
+
+ public:
+  BusAdminClient(std::shared_ptr<BusConnection> bus, Client client)
+      : bus_(std::move(bus)), client_(std::move(client)) {}
+
+  Result<ServiceStatus> Status() override {
+    return bus_->With<ManagerProxy>(bus::kRootPath, StatusFromBus);
+  }
+
+  Result<std::vector<KeySummary>> ListKeys() override { return client_.ListKeys(); }
+
+  Result<KeyDetails> DescribeKey(const std::string& name) override {
+    Result<KeyDetails> details = bus_->With<KeyProxy>(bus::KeyObjectPath(name), DetailsFromBus);
+    if (!details && details.error().code() == ErrorCode::kNotFound) {
+      return Fail(ErrorCode::kNotFound, "there is no such key");
+    }
+    return details;
+  }
+
+  Result<PublicKey> GenerateKey(const KeyRequest& request) override {
+    KEYWARD_ASSIGN(const Bytes spki, Ask([&](AdminProxy& keyd) {
+                     return keyd.GenerateKey(request.name, request.algorithm, request.custody,
+                                             request.custodian);
+                   }));
+    return PublicKey::FromSpki(spki);
+  }
+
+  Result<uint32_t> RotateKey(const std::string& name) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.RotateKey(name); });
+  }
+
+  Result<uint32_t> RevokeKey(const std::string& name, std::optional<uint32_t> version) override {
+    if (version == 0) return Fail(ErrorCode::kInvalidArgument, "versions count from 1");
+    return Ask([&](AdminProxy& keyd) { return keyd.RevokeKey(name, version.value_or(0)); });
+  }
+
+  Result<uint32_t> DestroyKey(const std::string& name) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.DestroyKey(name); });
+  }
+
+  Result<std::vector<ModuleSummary>> ListModules() override { return Ask(ModulesFromBus); }
+
+  Result<void> EnrolModule(const std::string& module, const std::string& key) override {
+    return Ask([&](AdminProxy& keyd) { keyd.EnrolModule(module, key); });
+  }
+
+  Result<void> EnrolPeer(const std::string& peer, const PublicKey& key) override {
+    return Ask([&](AdminProxy& keyd) { keyd.EnrolPeer(peer, key.spki()); });
+  }
+
+  Result<uint32_t> RemoveModule(const std::string& module) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.RemoveModule(module); });
+  }
+
+  Result<uint32_t> RemovePeer(const std::string& peer) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.RemovePeer(peer); });
+  }
+
+  Result<std::vector<SessionSummary>> ListSessions() override { return Ask(SessionsFromBus); }
+
+  Result<uint32_t> EndSession(const std::string& id) override {
+    if (id.empty()) return Fail(ErrorCode::kInvalidArgument, "which session is not said");
+    return End(id, "");
+  }
+
+  Result<uint32_t> EndSessionsOf(const std::string& module) override {
+    if (module.empty()) return Fail(ErrorCode::kInvalidArgument, "which module is not said");
+    return End("", module);
+  }
+
+  Result<uint32_t> EndAllSessions() override { return End("", ""); }
+
+  Result<void> ReloadPolicy() override {
+    return Ask([](AdminProxy& keyd) { keyd.ReloadPolicy(); });
+  }
+
+ private:
+  Result<uint32_t> End(const std::string& session, const std::string& module) {
+    return Ask([&](AdminProxy& keyd) { return keyd.EndSessions(session, module); });
+  }
+
+  std::shared_ptr<BusConnection> bus_;
+  Client client_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<AdminClient>> AdminClient::Connect(const ConnectOptions& options) {
+  ConnectOptions patient = options;
+  patient.timeout = std::max(options.timeout, kGenerationTimeout);
+  KEYWARD_ASSIGN(std::shared_ptr<BusConnection> bus, BusConnection::Open(patient));
+  KEYWARD_ASSIGN(Client client, Client::Connect(options));
+  return std::make_unique<BusAdminClient>(std::move(bus), std::move(client));
+}
+
+}  // namespace keyward

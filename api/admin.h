@@ -1,0 +1,121 @@
+// What administrators may ask of keyd; keyctl is made of it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/client.h"
+#include "api/connect.h"
+#include "core/clock.h"
+#include "core/public_key.h"
+#include "core/result.h"
+
+namespace keyward {
+
+struct CustodianStatus {
+  std::string name;         // "hsm", "tpm"
+  std::string description;  // "SoftHSM v2 token 'keyward'"
+  std::string state;        // "ok", or the name of an ErrorCode
+  std::string detail;       // what is wrong and what to do; "" when nothing is
+};
+
+struct ServiceStatus {
+  std::string version;
+  std::string health;         // "ok", "degraded"
+  std::string secret_memory;  // "memfd_secret", "locked pages"
+  std::vector<CustodianStatus> custodians;
+  uint32_t sessions = 0;
+  std::chrono::seconds uptime{};
+};
+
+struct KeyVersion {
+  uint32_t number = 0;
+  std::string state;  // "pending", "active", "retiring", "retired", "revoked", "destroyed"
+  Bytes spki;         // DER SubjectPublicKeyInfo
+  WallTime created;
+};
+
+struct KeyDetails {
+  std::string name;
+  std::string algorithm;
+  std::string custody;
+  std::string custodian;
+  Bytes spki;  // of the active version; empty when there is none
+  std::vector<KeyVersion> versions;
+};
+
+struct KeyRequest {
+  std::string name;
+  std::string algorithm;  // Name(Algorithm)
+  std::string custody;    // Name(Custody)
+  std::string custodian;  // "hsm", "tpm"
+};
+
+struct ModuleSummary {
+  std::string name;
+  std::string kind;         // "module", "peer"
+  std::string key;          // of its identity; "" for a peer
+  std::string fingerprint;  // SHA-256 of the identity's SPKI in hex; "" when not enrolled
+  std::string state;        // "enrolled", "revoked", "not enrolled"
+  uint32_t sessions = 0;
+};
+
+struct SessionSummary {
+  std::string id;  // object path
+  std::string module;
+  std::string key;
+  uint32_t key_version = 0;
+  std::string peer;
+  std::string protocol;
+  std::string role;   // "initiator", "responder"
+  std::string state;  // "handshake", "established", "closed"
+  std::chrono::seconds expires_in{};
+  uint64_t sealed = 0;  // messages
+  uint64_t opened = 0;
+};
+
+// An interface, so that tools can be tested without a keyd. One thread at a time; calls block.
+// Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call.
+class AdminClient {
+ public:
+  static Result<std::unique_ptr<AdminClient>> Connect(const ConnectOptions& options = {});
+  virtual ~AdminClient() = default;
+
+  virtual Result<ServiceStatus> Status() = 0;
+
+  virtual Result<std::vector<KeySummary>> ListKeys() = 0;
+  // Errors: kNotFound.
+  virtual Result<KeyDetails> DescribeKey(const std::string& name) = 0;
+  // May take as long as the hardware does: an RSA key in a TPM, a minute. Errors: kInvalidArgument,
+  // kAlreadyExists, kNotSupported, and the custodian's.
+  virtual Result<PublicKey> GenerateKey(const KeyRequest& request) = 0;
+  // Gives the number of the new active version. Errors: kNotFound, kRevoked, and the custodian's.
+  virtual Result<uint32_t> RotateKey(const std::string& name) = 0;
+  // One version, or all. Gives the number of sessions that ended by it. Errors: kNotFound.
+  virtual Result<uint32_t> RevokeKey(const std::string& name, std::optional<uint32_t> version) = 0;
+  virtual Result<uint32_t> DestroyKey(const std::string& name) = 0;
+
+  virtual Result<std::vector<ModuleSummary>> ListModules() = 0;
+  // Errors: kNotFound (the policy has no such module, or there is no such key), kAlreadyExists,
+  // kInvalidArgument, kNotSupported (the key cannot be an identity).
+  virtual Result<void> EnrolModule(const std::string& module, const std::string& key) = 0;
+  virtual Result<void> EnrolPeer(const std::string& peer, const PublicKey& key) = 0;
+  // Both give the number of sessions that ended. Errors: kNotFound.
+  virtual Result<uint32_t> RemoveModule(const std::string& module) = 0;
+  virtual Result<uint32_t> RemovePeer(const std::string& peer) = 0;
+
+  virtual Result<std::vector<SessionSummary>> ListSessions() = 0;
+  // Each gives the number of sessions that ended. Errors: kNotFound (no such session).
+  virtual Result<uint32_t> EndSession(const std::string& id) = 0;
+  virtual Result<uint32_t> EndSessionsOf(const std::string& module) = 0;
+  virtual Result<uint32_t> EndAllSessions() = 0;
+
+  // The old policy stays in force when the new one does not hold. Errors: kConfiguration, with the
+  // lines that are wrong.
+  virtual Result<void> ReloadPolicy() = 0;
+};
+
+}  // namespace keyward

@@ -1,0 +1,56 @@
+// A key that this process may use to sign its transport's handshakes, and never holds.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/public_key.h"
+#include "core/result.h"
+#include "core/unique_fd.h"
+
+namespace keyward {
+
+class BusConnection;
+class ChannelClient;
+
+// The `purpose` of a signature. keyd refuses bytes that are not what the purpose says.
+inline constexpr std::string_view kTls13Server = "tls13-server";  // RFC 8446, 4.4.3
+inline constexpr std::string_view kTls13Client = "tls13-client";
+inline constexpr std::string_view kRaw = "raw";  // any bytes; off unless the policy grants it
+
+// Move-only; one thread at a time. Errors of every call: kSessionClosed or kRevoked once keyd has
+// closed the handle, with its reason; kUnreachable when it did not answer in time.
+class Key {
+ public:
+  Key(Key&&) noexcept;
+  Key& operator=(Key&&) noexcept;
+  ~Key();
+
+  const std::string& name() const { return name_; }
+
+  // Signs `payload` if it is what `purpose` says; the formats are those of PublicKey::Verify.
+  // Errors: kUnknownPurpose, kMalformed (not what the purpose says), kPermissionDenied (a purpose
+  // that the policy does not grant), kCustodianUnavailable, kBusy.
+  Result<Bytes> SignHandshake(std::string_view purpose, ByteView payload);
+  // The same for many at once, without a round trip for each; signatures in the order of payloads.
+  Result<std::vector<Bytes>> SignMany(std::string_view purpose, std::span<const ByteView> payloads);
+  // The active version's, from keyd, over the bus. Errors: kNotFound, kUnreachable.
+  Result<PublicKey> GetPublicKey() const;
+
+ private:
+  friend class Client;
+  static Result<Key> Create(std::string name, std::string path, UniqueFd channel,
+                            std::shared_ptr<BusConnection> bus);
+  Key();
+
+  std::string name_;
+  std::string path_;
+  std::unique_ptr<ChannelClient> channel_;
+  std::shared_ptr<BusConnection> bus_;
+};
+
+}  // namespace keyward
