@@ -1,0 +1,105 @@
+#include "tests/support/swtpm.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+#include "core/unique_fd.h"
+
+namespace keyward::testing_support {
+namespace {
+
+constexpr std::string_view kReadyFifo = "ready";
+constexpr int kStartTimeoutMs = 30'000;
+
+std::vector<std::string> Arguments(const std::string& folder) {
+  return {"swtpm",
+          "socket",
+          "--tpm2",
+          "--tpmstate",
+          fmt::format("dir={}/state,mode=0600", folder),
+          "--server",
+          fmt::format("type=unixio,path={}/tpm.sock,mode=0600", folder),
+          "--ctrl",
+          fmt::format("type=unixio,path={}/tpm.sock.ctrl,mode=0600", folder),
+          "--log",
+          fmt::format("file={}/swtpm.log", folder),
+          "--flags",
+          "not-need-init,startup-clear",
+          "--seccomp",
+          "action=kill",
+          "--pid",
+          fmt::format("file={}/{}", folder, kReadyFifo)};
+}
+
+[[noreturn]] void RunSwtpm(const std::vector<std::string>& arguments) {
+  std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  execvp(argv[0], argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Swtpm>> Swtpm::Start() {
+  static_cast<void>(signal(SIGPIPE, SIG_IGN));  // cannot fail for a signal that exists
+  std::unique_ptr<Swtpm> tpm(new Swtpm());
+  std::filesystem::create_directory(tpm->folder_.path() / "state");
+  KEYWARD_TRY(tpm->Restart());
+  return tpm;
+}
+
+Swtpm::~Swtpm() { Kill(); }
+
+std::string Swtpm::tcti() const { return "swtpm:path=" + (folder_.path() / "tpm.sock").string(); }
+
+void Swtpm::Kill() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+}
+
+// swtpm writes its process id once its sockets listen. The file for it is a FIFO here, so that
+// there is an event to wait for; the other one is its death.
+Result<void> Swtpm::Restart() {
+  const std::string fifo = (folder_.path() / kReadyFifo).string();
+  unlink(fifo.c_str());
+  if (mkfifo(fifo.c_str(), 0600) != 0) return Fail(ErrorCode::kIo, "mkfifo failed");
+  const UniqueFd ready(open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const std::vector<std::string> arguments = Arguments(folder_.path().string());
+  pid_ = fork();
+  if (pid_ == 0) RunSwtpm(arguments);
+  const UniqueFd death(pid_ < 0 ? -1 : static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  if (!ready || !death) return Fail(ErrorCode::kIo, "no process or descriptor to be had");
+  std::array<pollfd, 2> events = {{{ready.get(), POLLIN, 0}, {death.get(), POLLIN, 0}}};
+  if (poll(events.data(), events.size(), kStartTimeoutMs) <= 0 ||
+      (events[0].revents & POLLIN) == 0) {
+    Kill();
+    return Fail(ErrorCode::kIo, "swtpm did not start; is the package swtpm installed?");
+  }
+  return {};
+}
+
+Result<void> Swtpm::RestartAsAnother() {
+  const std::filesystem::path state = folder_.path() / "state";
+  std::filesystem::remove_all(state);
+  std::filesystem::create_directory(state);
+  return Restart();
+}
+
+}  // namespace keyward::testing_support

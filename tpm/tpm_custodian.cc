@@ -1,0 +1,33 @@
+#include "tpm/tpm_custodian.h"
+
+#include "tpm/link_keeper.h"
+#include "tpm/tpm_sealer.h"
+#include "tpm/tpm_signer.h"
+
+namespace keyward::tpm {
+
+TpmCustodian::TpmCustodian(TpmOptions options, Rng& rng)
+    : links_(std::make_unique<LinkKeeper>(std::move(options.tcti),
+                                          std::move(options.state_directory))),
+      signer_(std::make_unique<TpmSigner>(*links_, rng)),
+      sealer_(std::make_unique<TpmSealer>(*links_)) {}
+
+TpmCustodian::~TpmCustodian() = default;
+
+Result<std::unique_ptr<TpmCustodian>> TpmCustodian::Create(TpmOptions options, Rng& rng) {
+  std::unique_ptr<TpmCustodian> custodian(new TpmCustodian(std::move(options), rng));
+  KEYWARD_TRY(custodian->links_->Connect());
+  return custodian;
+}
+
+Signer& TpmCustodian::signer() { return *signer_; }
+
+Sealer& TpmCustodian::sealer() { return *sealer_; }
+
+Result<void> TpmCustodian::CheckHealth() {
+  return links_->Run([](Link& link) { return link.ProveAlive(); });
+}
+
+std::string TpmCustodian::Describe() const { return links_->facts().description; }
+
+}  // namespace keyward::tpm
