@@ -1,0 +1,57 @@
+// A prepared SQLite statement and a transaction, as objects. For keyd/store*.cc alone.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <memory>
+#include <string>
+
+#include "core/bytes.h"
+#include "core/openssl_ptr.h"
+#include "core/result.h"
+
+namespace keyward {
+
+// What SQLite's last failure on `database` means. The text goes to the log alone.
+Error StoreError(sqlite3* database, const char* doing);
+
+class Statement {
+ public:
+  Statement(sqlite3* database, const char* sql);
+
+  // Values for the question marks, in order.
+  Statement& Bind(int64_t value);
+  Statement& Bind(const std::string& text);
+  Statement& Bind(ByteView blob);
+
+  // True when there is a row to read, false at the end.
+  Result<bool> Step();
+  // For statements without rows.
+  Result<void> Run();
+
+  int64_t Integer(int column) const;
+  std::string Text(int column) const;
+  Bytes Blob(int column) const;
+
+ private:
+  sqlite3* database_;
+  std::unique_ptr<sqlite3_stmt, FreeWith<sqlite3_finalize>> statement_;
+  int bound_ = 0;
+  int error_ = SQLITE_OK;
+};
+
+// Rolls back unless committed.
+class Transaction {
+ public:
+  static Result<Transaction> Begin(sqlite3* database);
+  Transaction(Transaction&& other) noexcept;
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction();
+  Result<void> Commit();
+
+ private:
+  explicit Transaction(sqlite3* database) : database_(database) {}
+  sqlite3* database_;
+};
+
+}  // namespace keyward
