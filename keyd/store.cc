@@ -65,14 +65,15 @@ std::unexpected<Error> Corrupt(const char* what) {
 
 Result<std::vector<KeyRecord>> LoadKeys(sqlite3* database) {
   std::vector<KeyRecord> keys;
-  Statement rows(database, "SELECT name, algorithm, custody, custodian FROM key ORDER BY name");
+  Statement rows(database, "SELECT name, algorithm, custody, custodian, next_version FROM key ORDER BY name");
   while (true) {
     KEYWARD_ASSIGN(const bool row, rows.Step());
     if (!row) return keys;
     const std::optional<Algorithm> algorithm = AlgorithmFromName(rows.Text(1));
     const std::optional<Custody> custody = CustodyFromName(rows.Text(2));
     if (!algorithm || !custody) return Corrupt("unknown algorithm or custody");
-    keys.push_back({rows.Text(0), *algorithm, *custody, rows.Text(3)});
+    keys.push_back({rows.Text(0), *algorithm, *custody, rows.Text(3),
+                    static_cast<uint32_t>(rows.Integer(4))});
   }
 }
 
@@ -147,7 +148,7 @@ Result<void> Store::AnnounceVersion(const KeyRecord& key, const VersionRecord& v
                   .Bind(std::string(Name(key.algorithm)))
                   .Bind(std::string(Name(key.custody)))
                   .Bind(key.custodian)
-                  .Bind(int64_t{version.number} + 1)
+                  .Bind(int64_t{key.next_version})
                   .Run());
   KEYWARD_TRY(Statement(database_, "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?)")
                   .Bind(ByteView(version.id))

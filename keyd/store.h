@@ -21,6 +21,7 @@ struct KeyRecord {
   Algorithm algorithm;
   Custody custody;
   std::string custodian;  // "hsm", "tpm"
+  uint32_t next_version;  // the number that the next version gets
 };
 
 struct VersionRecord {

@@ -1,0 +1,180 @@
+#include "keyd/admin_service.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "core/encoding.h"
+#include "keyd/log.h"
+#include "policy/name_rules.h"
+
+namespace keyward {
+namespace {
+
+Result<void> CheckName(std::string_view name) {
+  if (policy::IsName(name)) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              "a name is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit");
+}
+
+}  // namespace
+
+void AdminService::GenerateKey(KeyRecord key, uint32_t caller, KeyRing::VersionDone done) {
+  if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
+  key.next_version = 1;
+  daemon_.keys.Generate(key, caller, std::move(done));
+}
+
+void AdminService::RotateKey(const std::string& name, uint32_t caller, KeyRing::VersionDone done) {
+  daemon_.keys.Rotate(name, caller, std::move(done));
+}
+
+Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t version) {
+  KEYWARD_ASSIGN(const std::vector<KeyId> revoked, daemon_.keys.Revoke(name, version));
+  Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
+  return EndDependants(name, revoked);
+}
+
+void AdminService::DestroyKey(const std::string& name, uint32_t caller,
+                              std::function<void(Result<uint32_t>)> done) {
+  Result<uint32_t> ended = RevokeKey(name, 0);
+  if (!ended) return done(std::move(ended));
+  daemon_.keys.Destroy(name, caller, [ended = *ended, done](Result<void> destroyed) {
+    done(destroyed ? Result<uint32_t>(ended) : Fail(destroyed.error()));
+  });
+}
+
+uint32_t AdminService::EndDependants(const std::string& key, const std::vector<KeyId>& versions) {
+  const Error reason(ErrorCode::kRevoked, "the key was revoked");
+  service_.CloseKeyChannels(
+      [&](const KeyHandle& handle) {
+        const Key* known = daemon_.keys.Find(key);
+        return handle.key() == key && (known == nullptr || !known->active->Get());
+      },
+      reason);
+  const std::set<KeyId> gone(versions.begin(), versions.end());
+  return daemon_.sessions.EndWhere(
+      [&](const SessionInfo& session) {
+        return gone.contains(session.key->id()) ||
+               (session.peer_key && gone.contains(*session.peer_key));
+      },
+      reason);
+}
+
+Result<void> AdminService::EnrolModule(const std::string& module, const std::string& key) {
+  const policy::Module* rules = daemon_.policy->FindModule(module);
+  if (rules == nullptr) {
+    return Fail(ErrorCode::kNotFound,
+                "security.yaml names no such module; add it, then keyctl policy reload");
+  }
+  const auto grant = rules->keys.find(key);
+  if (grant == rules->keys.end() || !grant->second.contains(Purpose::kAico)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "security.yaml does not grant the module this key for 'aico'");
+  }
+  const Key* identity = daemon_.keys.Find(key);
+  if (identity == nullptr) {
+    return Fail(ErrorCode::kNotFound, "there is no such key; see keyctl key generate");
+  }
+  if (identity->record.algorithm != Algorithm::kEd25519) {
+    return Fail(ErrorCode::kNotSupported, "a module's identity is an ed25519 key");
+  }
+  const std::string* current = daemon_.registry.IdentityOf(module);
+  if (current != nullptr && *current != key) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "the module is enrolled with another key; keyctl module remove it first");
+  }
+  return daemon_.registry.EnrolModule(module, key);
+}
+
+Result<uint32_t> AdminService::RemoveModule(const std::string& module) {
+  KEYWARD_TRY(daemon_.registry.RemoveModule(module));
+  const Error reason(ErrorCode::kRevoked, "the module was removed");
+  const policy::Module* rules = daemon_.policy->FindModule(module);
+  service_.CloseKeyChannels(
+      [&](const KeyHandle& handle) {
+        return rules != nullptr && rules->members.Include(handle.caller()) &&
+               rules->keys.contains(handle.key());
+      },
+      reason);
+  return EndSessionsWith(module, reason);
+}
+
+Result<void> AdminService::EnrolPeer(const std::string& peer, ByteView spki) {
+  KEYWARD_TRY(CheckName(peer));
+  KEYWARD_ASSIGN(const PublicKey key, PublicKey::FromSpki(spki));
+  const PublicKey* current = daemon_.registry.PeerKey(peer);
+  if (current != nullptr && *current != key) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "the peer is enrolled with another key; keyctl module remove it first");
+  }
+  return daemon_.registry.EnrolPeer(peer, key);
+}
+
+Result<uint32_t> AdminService::RemovePeer(const std::string& peer) {
+  KEYWARD_TRY(daemon_.registry.RemovePeer(peer));
+  return EndSessionsWith(peer, Error(ErrorCode::kRevoked, "the peer was removed"));
+}
+
+uint32_t AdminService::EndSessionsWith(const std::string& name, const Error& reason) {
+  return daemon_.sessions.EndWhere(
+      [&](const SessionInfo& session) { return session.module == name || session.peer == name; },
+      reason);
+}
+
+ModuleStatus AdminService::StatusOf(const std::string& module) const {
+  ModuleStatus status{module, false, "", "", "not enrolled", 0};
+  status.sessions = static_cast<uint32_t>(daemon_.sessions.CountOf(module));
+  const std::string* identity = daemon_.registry.IdentityOf(module);
+  if (identity == nullptr) return status;
+  status.key = *identity;
+  const Key* key = daemon_.keys.Find(*identity);
+  const Result<std::shared_ptr<KeyVersion>> version =
+      key == nullptr ? Fail(ErrorCode::kNotFound, "") : key->active->Get();
+  status.state = version ? "enrolled" : "revoked";
+  if (version) status.fingerprint = ToHex((*version)->public_key().Fingerprint());
+  return status;
+}
+
+std::vector<ModuleStatus> AdminService::ListModules() const {
+  std::set<std::string> names;
+  for (const policy::Module& module : daemon_.policy->modules()) names.insert(module.name);
+  for (const auto& [name, key] : daemon_.registry.modules()) names.insert(name);
+  std::vector<ModuleStatus> all;
+  for (const std::string& name : names) all.push_back(StatusOf(name));
+  for (const auto& [name, key] : daemon_.registry.peers()) {
+    all.push_back({name, true, "", ToHex(key.Fingerprint()), "enrolled", 0});
+  }
+  return all;
+}
+
+Result<uint32_t> AdminService::EndSessions(std::optional<uint64_t> id, const std::string& module) {
+  const Error reason(ErrorCode::kSessionClosed, "ended by an administrator");
+  const uint32_t ended = daemon_.sessions.EndWhere(
+      [&](const SessionInfo& session) {
+        return (!id || session.id == *id) && (module.empty() || session.module == module);
+      },
+      reason);
+  if (id && ended == 0) return Fail(ErrorCode::kNotFound, "there is no such session");
+  return ended;
+}
+
+Result<void> AdminService::ReloadPolicy() {
+  KEYWARD_ASSIGN(policy::Policy fresh, read_policy_());
+  daemon_.policy = std::make_shared<const policy::Policy>(std::move(fresh));
+  const Error reason(ErrorCode::kPermissionDenied, "the policy does not allow it any more");
+  const policy::Policy& rules = *daemon_.policy;
+  const uint32_t ended = daemon_.sessions.EndWhere(
+      [&](const SessionInfo& session) {
+        return !rules.MayOpenSession(session.caller, session.key->key().name, Purpose::kAico,
+                                     session.peer);
+      },
+      reason);
+  // A key handle carries the grants of its opening: every one is closed and may be opened anew.
+  service_.CloseKeyChannels([](const KeyHandle&) { return true; },
+                            Error(ErrorCode::kSessionClosed, "the policy was read again"));
+  Log(LogLevel::kNotice, "security.yaml read again; {} sessions ended", ended);
+  return {};
+}
+
+}  // namespace keyward

@@ -1,0 +1,22 @@
+// What every bus object works with.
+#pragma once
+
+#include <memory>
+
+#include "keyd/admin_service.h"
+#include "keyd/bus/callers.h"
+#include "keyd/service.h"
+
+namespace keyward::bus {
+
+// Belongs to the bus thread and to one connection.
+struct Context {
+  std::shared_ptr<sdbus::IConnection> connection;
+  Callers callers;
+  Daemon& daemon;
+  Service& service;
+  AdminService& admin;
+  MonotonicTime started;
+};
+
+}  // namespace keyward::bus

@@ -1,0 +1,55 @@
+#include "keyd/bus/key_object.h"
+
+#include <utility>
+
+#include "keyd/bus/reply.h"
+
+namespace keyward::bus {
+
+KeyObject::KeyObject(Context& context, std::string name)
+    : AdaptorInterfaces(*context.connection, ObjectPath(KeyObjectPath(name))),
+      context_(context),
+      name_(std::move(name)) {
+  registerAdaptor();
+}
+
+KeyObject::~KeyObject() { unregisterAdaptor(); }
+
+const keyward::Key& KeyObject::key() const { return *context_.daemon.keys.Find(name_); }
+
+void KeyObject::SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std::string purpose,
+                              std::vector<uint8_t> payload) {
+  const policy::Caller caller = context_.callers.Current(getObject());
+  const auto handle = Unwrap(context_.service.FindKey(caller, name_));
+  const Reply<std::vector<uint8_t>> reply(context_.connection, std::move(result));
+  handle->Sign(purpose, std::move(payload),
+               [reply, post = context_.daemon.post](Result<Bytes> signature) {
+                 post([reply, signature = std::move(signature)] {
+                   if (!signature) return reply.SendError(signature.error());
+                   reply.Send(*signature);
+                 });
+               });
+}
+
+std::string KeyObject::Name() { return name_; }
+std::string KeyObject::Algorithm() { return std::string(keyward::Name(key().record.algorithm)); }
+std::string KeyObject::Custody() { return std::string(keyward::Name(key().record.custody)); }
+std::string KeyObject::Custodian() { return key().record.custodian; }
+
+std::vector<uint8_t> KeyObject::PublicKey() {
+  return Unwrap(key().active->Get())->public_key().spki();
+}
+
+std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>>
+KeyObject::Versions() {
+  std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>> versions;
+  for (const std::shared_ptr<KeyVersion>& version : key().versions) {
+    const auto created = std::chrono::duration_cast<std::chrono::seconds>(
+        version->created().time_since_epoch());
+    versions.emplace_back(version->number(), std::string(keyward::Name(version->state())),
+                          version->public_key().spki(), static_cast<uint64_t>(created.count()));
+  }
+  return versions;
+}
+
+}  // namespace keyward::bus

@@ -1,0 +1,110 @@
+#include "keyd/bus/manager_object.h"
+
+#include <utility>
+
+#include "core/secret_memory.h"
+#include "keyd/bus/bus_error.h"
+#include "keyd/bus/session_object.h"
+#include "keyd/version.h"
+
+namespace keyward::bus {
+namespace {
+
+Result<std::optional<uint32_t>> TimeoutOption(
+    const std::map<std::string, sdbus::Variant>& options) {
+  std::optional<uint32_t> timeout;
+  for (const auto& [name, value] : options) {
+    if (name != "timeout" || !value.containsValueOfType<uint32_t>()) {
+      return Fail(ErrorCode::kInvalidArgument, "the only option is 'timeout', in seconds (u)");
+    }
+    timeout = value.get<uint32_t>();
+  }
+  return timeout;
+}
+
+// The state of the newest version says what the key is good for.
+std::string StateOf(const Key& key) {
+  return std::string(Name(key.versions.back()->state()));
+}
+
+}  // namespace
+
+ManagerObject::ManagerObject(Context& context, SessionOpened session_opened)
+    : AdaptorInterfaces(*context.connection, ObjectPath(kRootPath)),
+      context_(context),
+      session_opened_(std::move(session_opened)) {
+  registerAdaptor();
+}
+
+ManagerObject::~ManagerObject() { unregisterAdaptor(); }
+
+void ManagerObject::OpenSession(sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>&& result,
+                                std::string key, std::string protocol, std::string role,
+                                std::string peer, std::map<std::string, sdbus::Variant> options) {
+  const policy::Caller caller = context_.callers.Current(getObject());
+  const SessionRequest request{std::move(key), std::move(protocol), std::move(role),
+                               std::move(peer), Unwrap(TimeoutOption(options))};
+  OpenedSession opened = Unwrap(context_.service.OpenSession(caller, request));
+  session_opened_(opened.session);
+  result.returnResults(sdbus::ObjectPath(SessionObjectPath(opened.session->info().id)),
+                       sdbus::UnixFd(opened.channel.Release(), sdbus::adopt_fd));
+}
+
+std::tuple<sdbus::ObjectPath, sdbus::UnixFd> ManagerObject::OpenKey(const std::string& key) {
+  const policy::Caller caller = context_.callers.Current(getObject());
+  UniqueFd channel = Unwrap(context_.service.OpenKey(caller, key));
+  return {sdbus::ObjectPath(KeyObjectPath(key)),
+          sdbus::UnixFd(channel.Release(), sdbus::adopt_fd)};
+}
+
+std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
+ManagerObject::ListKeys() {
+  const policy::Caller caller = context_.callers.Current(getObject());
+  std::vector<
+      sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
+      keys;
+  for (const Key* key : context_.service.ListKeys(caller)) {
+    keys.emplace_back(key->record.name, std::string(Name(key->record.algorithm)),
+                      std::string(Name(key->record.custody)), key->record.custodian, StateOf(*key),
+                      static_cast<uint32_t>(key->versions.size()));
+  }
+  return keys;
+}
+
+std::string ManagerObject::Version() { return kVersionText; }
+
+std::string ManagerObject::Health() {
+  for (const auto& [name, pool] : context_.daemon.pools) {
+    if (pool->Status().failure) return "degraded";
+  }
+  return "ok";
+}
+
+std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>>
+ManagerObject::Custodians() {
+  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> custodians;
+  for (const auto& [name, pool] : context_.daemon.pools) {
+    const CustodianStatus status = pool->Status();
+    custodians.emplace_back(
+        name, status.description,
+        std::string(status.failure ? Name(status.failure->code()) : std::string_view("ok")),
+        status.failure ? status.failure->message() : std::string());
+  }
+  return custodians;
+}
+
+std::string ManagerObject::SecretMemory() {
+  return GetSecretMemoryUse().kind == SecretMemoryKind::kMemfdSecret ? "memfd_secret"
+                                                                     : "locked pages";
+}
+
+uint32_t ManagerObject::SessionCount() {
+  return static_cast<uint32_t>(context_.daemon.sessions.size());
+}
+
+uint64_t ManagerObject::Uptime() {
+  const auto up = context_.daemon.clock.Monotonic() - context_.started;
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(up).count());
+}
+
+}  // namespace keyward::bus

@@ -1,0 +1,44 @@
+// The root object's side for modules.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dbus/generated/adaptor.h"
+#include "keyd/bus/context.h"
+
+namespace keyward::bus {
+
+class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Manager_adaptor> {
+ public:
+  // `session_opened` puts a new session on the bus before its opener hears of it.
+  using SessionOpened = std::function<void(std::shared_ptr<LiveSession>)>;
+
+  ManagerObject(Context& context, SessionOpened session_opened);
+  ~ManagerObject();
+
+ private:
+  void OpenSession(sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>&& result, std::string key,
+                   std::string protocol, std::string role, std::string peer,
+                   std::map<std::string, sdbus::Variant> options) override;
+  std::tuple<sdbus::ObjectPath, sdbus::UnixFd> OpenKey(const std::string& key) override;
+  std::vector<
+      sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
+  ListKeys() override;
+
+  std::string Version() override;
+  std::string Health() override;
+  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> Custodians()
+      override;
+  std::string SecretMemory() override;
+  uint32_t SessionCount() override;
+  uint64_t Uptime() override;
+
+  Context& context_;
+  const SessionOpened session_opened_;
+};
+
+}  // namespace keyward::bus

@@ -1,0 +1,91 @@
+#include "keyd/bus/session_object.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "keyd/bus/reply.h"
+
+namespace keyward::bus {
+
+std::string SessionObjectPath(uint64_t id) {
+  return std::string(kRootPath) + "/session/" + std::to_string(id);
+}
+
+std::string RoleName(session::Role role) {
+  return role == session::Role::kInitiator ? "initiator" : "responder";
+}
+
+uint64_t SecondsLeft(const LiveSession& session, const Clock& clock) {
+  const auto left = std::chrono::duration_cast<std::chrono::seconds>(session.NextDeadline() -
+                                                                     clock.Monotonic());
+  return static_cast<uint64_t>(std::max<int64_t>(left.count(), 0));
+}
+
+SessionObject::SessionObject(Context& context, std::shared_ptr<LiveSession> session)
+    : AdaptorInterfaces(*context.connection, ObjectPath(SessionObjectPath(session->info().id))),
+      context_(context),
+      session_(std::move(session)) {
+  registerAdaptor();
+}
+
+SessionObject::~SessionObject() { unregisterAdaptor(); }
+
+void SessionObject::CheckCaller() {
+  const policy::Caller caller = context_.callers.Current(getObject());
+  static_cast<void>(Unwrap(context_.service.FindSession(caller, session_->info().id)));
+}
+
+void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
+                         std::vector<uint8_t> input) {
+  CheckCaller();
+  const Reply<std::vector<uint8_t>, bool> reply(context_.connection, std::move(result));
+  session_->Step(std::move(input),
+                 [reply, post = context_.daemon.post](Result<session::StepResult> step) {
+                   post([reply, step = std::move(step)] {
+                     if (!step) return reply.SendError(step.error());
+                     reply.Send(step->output, step->established);
+                   });
+                 });
+}
+
+std::vector<uint8_t> SessionObject::Seal(const std::vector<uint8_t>& plaintext,
+                                         const std::string& metadata) {
+  CheckCaller();
+  Bytes frame;
+  Unwrap(session_->Seal(plaintext, metadata, frame));
+  return frame;
+}
+
+std::tuple<std::vector<uint8_t>, std::string> SessionObject::Open(
+    const std::vector<uint8_t>& frame) {
+  CheckCaller();
+  Bytes plaintext;
+  std::string metadata;
+  Unwrap(session_->Open(frame, plaintext, metadata));
+  return {std::move(plaintext), std::move(metadata)};
+}
+
+void SessionObject::Rekey() {
+  CheckCaller();
+  Unwrap(session_->Rekey());
+}
+
+void SessionObject::Close() {
+  CheckCaller();
+  session_->End(Error(ErrorCode::kSessionClosed, "closed by its holder"));
+}
+
+std::string SessionObject::Key() { return session_->info().key->key().name; }
+std::string SessionObject::Peer() { return session_->info().peer; }
+std::string SessionObject::Protocol() { return session_->info().protocol; }
+std::string SessionObject::Role() { return RoleName(session_->info().role); }
+std::string SessionObject::State() { return std::string(Name(session_->state())); }
+uint64_t SessionObject::ExpiresIn() {
+  return SecondsLeft(*session_, context_.daemon.clock);
+}
+uint64_t SessionObject::Sealed() { return session_->counters().sealed; }
+uint64_t SessionObject::Opened() { return session_->counters().opened; }
+uint64_t SessionObject::BytesSealed() { return session_->counters().bytes_sealed; }
+uint64_t SessionObject::BytesOpened() { return session_->counters().bytes_opened; }
+
+}  // namespace keyward::bus

@@ -1,0 +1,54 @@
+// A live session on the bus.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dbus/generated/adaptor.h"
+#include "keyd/bus/context.h"
+
+namespace keyward::bus {
+
+// /org/keyward/Keyd1/session/N
+std::string SessionObjectPath(uint64_t id);
+
+class SessionObject final
+    : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Session_adaptor> {
+ public:
+  SessionObject(Context& context, std::shared_ptr<LiveSession> session);
+  ~SessionObject();
+
+ private:
+  // Only the user who opened the session may use it. Throws sdbus::Error.
+  void CheckCaller();
+
+  void Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
+            std::vector<uint8_t> input) override;
+  std::vector<uint8_t> Seal(const std::vector<uint8_t>& plaintext,
+                            const std::string& metadata) override;
+  std::tuple<std::vector<uint8_t>, std::string> Open(const std::vector<uint8_t>& frame) override;
+  void Rekey() override;
+  void Close() override;
+
+  std::string Key() override;
+  std::string Peer() override;
+  std::string Protocol() override;
+  std::string Role() override;
+  std::string State() override;
+  uint64_t ExpiresIn() override;
+  uint64_t Sealed() override;
+  uint64_t Opened() override;
+  uint64_t BytesSealed() override;
+  uint64_t BytesOpened() override;
+
+  Context& context_;
+  const std::shared_ptr<LiveSession> session_;
+};
+
+// "initiator", "responder"
+std::string RoleName(session::Role role);
+// Whole seconds until the session has to end.
+uint64_t SecondsLeft(const LiveSession& session, const Clock& clock);
+
+}  // namespace keyward::bus

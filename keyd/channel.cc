@@ -1,0 +1,96 @@
+#include "keyd/channel.h"
+
+#include <array>
+#include <utility>
+
+namespace keyward {
+
+using channel::Header;
+using channel::Opcode;
+
+Result<std::pair<std::shared_ptr<Channel>, UniqueFd>> Channel::CreatePair(
+    std::shared_ptr<ChannelHandler> handler) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
+    return Fail(ErrorCode::kResourceExhausted, "keyd has no more descriptors for channels");
+  }
+  auto channel = std::make_shared<Channel>(UniqueFd(ends[0]), std::move(handler));
+  return std::pair(std::move(channel), UniqueFd(ends[1]));
+}
+
+void Channel::Reply(const Header& request, std::initializer_list<ByteView> body) {
+  Send(Header{.opcode = request.opcode, .request_id = request.request_id}, body);
+}
+
+void Channel::ReplyError(const Header& request, const Error& error) {
+  Header header{.opcode = request.opcode, .request_id = request.request_id};
+  header.status = static_cast<uint16_t>(error.code());
+  const Bytes body = channel::EncodeError(error);
+  Send(header, {body});
+}
+
+void Channel::ReplyDeferred(const Header& request, const Result<Bytes>& body) {
+  --deferred_;
+  if (body) {
+    Reply(request, {*body});
+  } else {
+    ReplyError(request, body.error());
+  }
+}
+
+bool Channel::Defer(const Header& request) {
+  if (deferred_ >= channel::kMaxInFlight) {
+    ReplyError(request, Error(ErrorCode::kBusy, "too many requests in flight on this channel")
+                            .WithRetryAfter(10));
+    return false;
+  }
+  ++deferred_;
+  return true;
+}
+
+void Channel::Send(Header header, std::initializer_list<ByteView> body) {
+  bool has_backlog = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    if (backlog_.empty()) {
+      const Result<bool> sent = channel::SendPacket(fd(), header, body);
+      if (!sent || *sent) return;  // a broken connection shows to the worker as well
+    }
+    Waiting waiting{header, {}};
+    for (const ByteView part : body) Append(waiting.body, part);
+    backlog_.push_back(std::move(waiting));
+    has_backlog = true;
+  }
+  if (has_backlog && on_backlog_) on_backlog_();
+}
+
+void Channel::Close(const Error& reason) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  closed_ = true;
+  Header header{.opcode = Opcode::kClosed};
+  header.status = static_cast<uint16_t>(reason.code());
+  const Bytes body = channel::EncodeError(reason);
+  // Best effort: a client that does not read learns it from the end of the connection.
+  static_cast<void>(channel::SendPacket(fd(), header, {body}));
+  shutdown(fd(), SHUT_RDWR);
+}
+
+bool Channel::HasBacklog() const {
+  const std::lock_guard lock(mutex_);
+  return !backlog_.empty();
+}
+
+Result<void> Channel::FlushBacklog() {
+  const std::lock_guard lock(mutex_);
+  while (!backlog_.empty()) {
+    KEYWARD_ASSIGN(const bool sent,
+                   channel::SendPacket(fd(), backlog_.front().header, {backlog_.front().body}));
+    if (!sent) return {};
+    backlog_.pop_front();
+  }
+  return {};
+}
+
+}  // namespace keyward

@@ -1,0 +1,125 @@
+#include "keyd/channel_worker.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace keyward {
+namespace {
+
+constexpr int kPacketsPerTurn = 32;  // then the other channels have theirs
+
+std::unexpected<Error> NoDescriptors() {
+  return Fail(ErrorCode::kResourceExhausted, "keyd has no more descriptors for channels");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ChannelWorker>> ChannelWorker::Create() {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !stop) return NoDescriptors();
+  epoll_event event{.events = EPOLLIN, .data = {.fd = stop.get()}};
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, stop.get(), &event) != 0) return NoDescriptors();
+  std::unique_ptr<ChannelWorker> worker(new ChannelWorker(std::move(epoll), std::move(stop)));
+  worker->thread_ = std::thread([raw = worker.get()] { raw->Run(); });
+  return worker;
+}
+
+ChannelWorker::~ChannelWorker() {
+  const uint64_t one = 1;
+  // An eventfd that counts to one cannot be full.
+  static_cast<void>(write(stop_.get(), &one, sizeof(one)));
+  if (thread_.joinable()) thread_.join();
+  for (const auto& [fd, channel] : channels_) {
+    channel->Close(Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
+    channel->handler().OnClosed();
+  }
+}
+
+Result<void> ChannelWorker::Add(const std::shared_ptr<Channel>& channel) {
+  const int fd = channel->fd();
+  std::weak_ptr<Channel> weak = channel;
+  channel->OnBacklog([this, weak] {
+    if (const std::shared_ptr<Channel> waiting = weak.lock()) Watch(*waiting);
+  });
+  {
+    const std::lock_guard lock(mutex_);
+    channels_[fd] = channel;
+  }
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    const std::lock_guard lock(mutex_);
+    channels_.erase(fd);
+    return NoDescriptors();
+  }
+  return {};
+}
+
+void ChannelWorker::Run() {
+  std::array<epoll_event, 64> events{};
+  while (true) {
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events.at(static_cast<size_t>(i));
+      if (event.data.fd == stop_.get()) return;
+      Handle(event.data.fd, event.events);
+    }
+  }
+}
+
+void ChannelWorker::Handle(int fd, uint32_t events) {
+  std::shared_ptr<Channel> channel;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = channels_.find(fd);
+    if (found == channels_.end()) return;
+    channel = found->second;
+  }
+  if ((events & EPOLLOUT) != 0) {
+    if (!channel->FlushBacklog()) return Drop(fd);
+    Watch(*channel);
+  }
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !ServeRequests(channel)) Drop(fd);
+}
+
+bool ChannelWorker::ServeRequests(const std::shared_ptr<Channel>& channel) {
+  for (int i = 0; i < kPacketsPerTurn; ++i) {
+    if (channel->HasBacklog()) return true;  // Watch has told epoll what to wait for
+    const Result<std::optional<channel::Packet>> packet = receiver_.Receive(channel->fd());
+    if (!packet) {
+      // Whoever sends nonsense is told, and the handle is gone: its state can no longer be trusted.
+      if (packet.error().code() != ErrorCode::kSessionClosed) channel->Close(packet.error());
+      return false;
+    }
+    if (!*packet) return true;
+    channel->handler().OnRequest(channel, **packet);
+  }
+  return true;
+}
+
+void ChannelWorker::Watch(const Channel& channel) {
+  // Under the lock, so that of two threads the later one arms what is true by then.
+  const std::lock_guard lock(mutex_);
+  const uint32_t events = channel.HasBacklog() ? EPOLLOUT : EPOLLIN;
+  epoll_event event{.events = events, .data = {.fd = channel.fd()}};
+  // Fails only for a channel that is being dropped.
+  static_cast<void>(epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, channel.fd(), &event));
+}
+
+void ChannelWorker::Drop(int fd) {
+  std::shared_ptr<Channel> channel;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = channels_.find(fd);
+    channel = std::move(found->second);
+    channels_.erase(found);
+  }
+  static_cast<void>(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr));
+  channel->handler().OnClosed();
+}
+
+}  // namespace keyward

@@ -1,0 +1,129 @@
+#include "keyd/custodian_pool.h"
+
+#include <utility>
+
+#include "keyd/log.h"
+
+namespace keyward {
+namespace {
+
+constexpr uint32_t kDaemonItself = 0xffffffff;  // its health checks have a share of their own
+
+// Whether an outcome says that the hardware does not serve, rather than that it refused.
+bool IsHardwareFailure(const Result<void>& outcome) {
+  if (outcome) return false;
+  switch (outcome.error().code()) {
+    case ErrorCode::kCustodianUnavailable:
+    case ErrorCode::kCustodianReplaced:
+    case ErrorCode::kPinRejected: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+CustodianPool::CustodianPool(std::string name, CustodianFactory factory, size_t threads,
+                             const Clock& clock)
+    : name_(std::move(name)),
+      factory_(std::move(factory)),
+      queue_(policy::FairQueueLimits{}),
+      breaker_(clock) {
+  status_.name = name_;
+  threads_.reserve(threads);
+  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+}
+
+CustodianPool::~CustodianPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  while (std::optional<Job> job = queue_.Pop()) {
+    static_cast<void>(
+        job->task(Fail(ErrorCode::kCustodianUnavailable, "the service is shutting down")));
+  }
+}
+
+Result<void> CustodianPool::Submit(uint32_t caller, Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    KEYWARD_TRY(queue_.Push(caller, Job{std::move(task), false}));
+  }
+  wake_.notify_one();
+  return {};
+}
+
+void CustodianPool::CheckHealth(std::function<void(const Result<void>&)> done) {
+  const auto probe = [done = std::move(done)](Result<Custodian*> custodian) -> Result<void> {
+    Result<void> outcome;
+    if (custodian) {
+      outcome = (*custodian)->CheckHealth();
+    } else {
+      outcome = Fail(custodian.error());
+    }
+    done(outcome);
+    return outcome;
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (!queue_.Push(kDaemonItself, Job{probe, true})) return;  // the queue is busy enough
+  }
+  wake_.notify_one();
+}
+
+CustodianStatus CustodianPool::Status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void CustodianPool::Run() {
+  std::unique_ptr<Custodian> custodian;
+  while (true) {
+    std::optional<Job> job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      job = queue_.Pop();
+    }
+    if (job) Record(Perform(*job, custodian), custodian.get());
+  }
+}
+
+Result<void> CustodianPool::Perform(const Job& job, std::unique_ptr<Custodian>& custodian) {
+  if (!job.is_probe) {
+    const std::unique_lock lock(mutex_);
+    if (Result<void> admitted = breaker_.Admit(); !admitted) {
+      return job.task(Fail(std::move(admitted).error()));
+    }
+  }
+  if (custodian == nullptr) {
+    Result<std::unique_ptr<Custodian>> made = factory_();
+    if (!made) return job.task(Fail(std::move(made).error()));
+    custodian = std::move(*made);
+  }
+  return job.task(custodian.get());
+}
+
+void CustodianPool::Record(const Result<void>& outcome, const Custodian* custodian) {
+  const bool failed = IsHardwareFailure(outcome);
+  const bool refused = !outcome && outcome.error().code() == ErrorCode::kCircuitBreakerOpen;
+  const std::lock_guard lock(mutex_);
+  if (refused) return;
+  if (failed) {
+    breaker_.RecordFailure();
+    if (!status_.failure) LogError(name_ + " does not serve", outcome.error());
+    status_.failure = outcome.error();
+    return;
+  }
+  breaker_.RecordSuccess();
+  if (status_.failure || status_.description.empty()) {
+    status_.description = custodian == nullptr ? name_ : custodian->Describe();
+    Log(LogLevel::kInfo, "{} serves: {}", name_, status_.description);
+  }
+  status_.failure.reset();
+}
+
+}  // namespace keyward

@@ -1,0 +1,50 @@
+#include "keyd/key_handle.h"
+
+#include <optional>
+#include <utility>
+
+#include "core/encoding.h"
+#include "session/tls13.h"
+
+namespace keyward {
+
+void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, SignDone done) const {
+  const std::optional<Purpose> purpose = PurposeFromName(purpose_name);
+  if (!purpose) {
+    return done(Fail(ErrorCode::kUnknownPurpose, "there is no such purpose; see keyd's manual"));
+  }
+  if (!purposes_.contains(*purpose)) {
+    return done(Fail(ErrorCode::kPermissionDenied,
+                     "the policy does not grant this key for this purpose"));
+  }
+  Result<std::shared_ptr<KeyVersion>> version = active_->Get();
+  if (!version) return done(Fail(version.error()));
+  const Algorithm algorithm = (*version)->key().algorithm;
+  if (Result<void> fits = session::CheckPayload(*purpose, algorithm, payload); !fits) {
+    return done(Fail(fits.error()));
+  }
+  const Result<void> queued = (*version)->WithSigner(
+      caller_.uid, [payload = std::move(payload), done](Result<SignFunction> sign) {
+        done(sign ? (*sign)(payload) : Result<Bytes>(Fail(sign.error())));
+      });
+  if (!queued) done(Fail(queued.error()));
+}
+
+void KeyChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
+                                  const channel::Packet& packet) {
+  const channel::Header request = packet.header;
+  if (request.opcode != channel::Opcode::kSign) {
+    return channel->ReplyError(
+        request, Error(ErrorCode::kInvalidArgument, "this operation is not one of a key"));
+  }
+  Reader reader(packet.body);
+  const Result<ByteView> purpose = reader.Field<uint8_t>();
+  if (!purpose) return channel->ReplyError(request, purpose.error());
+  if (!channel->Defer(request)) return;
+  handle_->Sign(AsText(*purpose), ToBytes(reader.Rest()),
+                [channel, request](const Result<Bytes>& signature) {
+                  channel->ReplyDeferred(request, signature);
+                });
+}
+
+}  // namespace keyward

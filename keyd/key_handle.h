@@ -1,0 +1,56 @@
+// What a caller that may use a key holds: the right to have typed payloads signed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "core/purpose.h"
+#include "keyd/channel.h"
+#include "keyd/key_version.h"
+#include "policy/policy.h"
+
+namespace keyward {
+
+// Signs for one caller. Any thread may call.
+class KeyHandle {
+ public:
+  using SignDone = std::function<void(Result<Bytes>)>;
+
+  KeyHandle(policy::Caller caller, std::string key, std::set<Purpose> purposes,
+            std::shared_ptr<ActiveVersion> active)
+      : caller_(std::move(caller)),
+        key_(std::move(key)),
+        purposes_(std::move(purposes)),
+        active_(std::move(active)) {}
+
+  // Signs with the active version; `done` is called once, here or on a custodian's thread. Errors:
+  // kUnknownPurpose, kPermissionDenied (the purpose is not granted), kMalformed (the payload is not
+  // what the purpose demands), kRevoked, kBusy, and the custodian's.
+  void Sign(std::string_view purpose, Bytes payload, SignDone done) const;
+
+  const policy::Caller& caller() const { return caller_; }
+  const std::string& key() const { return key_; }
+
+ private:
+  const policy::Caller caller_;
+  const std::string key_;
+  const std::set<Purpose> purposes_;
+  const std::shared_ptr<ActiveVersion> active_;
+};
+
+// Serves a key's channel.
+class KeyChannelHandler final : public ChannelHandler {
+ public:
+  explicit KeyChannelHandler(std::shared_ptr<const KeyHandle> handle) : handle_(std::move(handle)) {}
+
+  void OnRequest(const std::shared_ptr<Channel>& channel, const channel::Packet& packet) override;
+  void OnClosed() override {}
+
+ private:
+  const std::shared_ptr<const KeyHandle> handle_;
+};
+
+}  // namespace keyward

@@ -1,0 +1,232 @@
+#include "keyd/key_ring.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "keyd/log.h"
+
+namespace keyward {
+namespace {
+
+// What the custodian's thread does to make a version.
+Result<GeneratedKey> GenerateOn(Custodian& custodian, const KeyRecord& key, const KeyId& id,
+                                Rng& rng) {
+  if (key.custody == Custody::kSealed) return GenerateSealedKey(custodian, key.name, id, rng);
+  return custodian.signer().GenerateKey(key.algorithm, id);
+}
+
+Result<void> CheckCustody(const KeyRecord& key) {
+  if (key.custody == Custody::kSealed && key.algorithm != Algorithm::kEd25519) {
+    return Fail(ErrorCode::kNotSupported,
+                "custody 'sealed' is for ed25519; make this key with custody 'hardware'");
+  }
+  return {};
+}
+
+std::unexpected<Error> ChangeInProgress() {
+  return Fail(Error(ErrorCode::kBusy, "another change of this key is in progress")
+                  .WithRetryAfter(100));
+}
+
+template <class T>
+Result<void> Outcome(const Result<T>& result) {
+  if (!result) return Fail(result.error());
+  return {};
+}
+
+}  // namespace
+
+void Key::Add(std::shared_ptr<KeyVersion> version) {
+  if (version->state() == VersionState::kActive) {
+    for (const std::shared_ptr<KeyVersion>& older : versions) older->Retire();
+    active->Set(version);
+  }
+  versions.push_back(std::move(version));
+}
+
+Result<std::unique_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState& state) {
+  std::unique_ptr<KeyRing> ring(new KeyRing(std::move(parts)));
+  KEYWARD_TRY(ring->Adopt(state));
+  return ring;
+}
+
+Result<void> KeyRing::Adopt(const StoredState& state) {
+  std::map<std::string, const KeyRecord*> records;
+  for (const KeyRecord& key : state.keys) records[key.name] = &key;
+  for (const VersionRecord& version : state.versions) {
+    const KeyRecord& key = *records.at(version.key);  // the store's foreign key
+    CustodianPool* pool = PoolOf(key.custodian);
+    if (pool == nullptr) {
+      Log(LogLevel::kWarning, "key '{}' is left out: security.yaml configures no '{}'", key.name,
+          key.custodian);
+      continue;
+    }
+    if (version.state == VersionState::kPending) {
+      pending_[key.custodian].push_back(version.id);
+      continue;
+    }
+    KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
+    Key& entry = keys_.try_emplace(key.name, Key{.record = key}).first->second;
+    entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), *pool));
+  }
+  return {};
+}
+
+const Key* KeyRing::Find(std::string_view name) const {
+  const auto found = keys_.find(name);
+  return found == keys_.end() ? nullptr : &found->second;
+}
+
+CustodianPool* KeyRing::PoolOf(std::string_view custodian) const {
+  const auto found = parts_.pools.find(custodian);
+  return found == parts_.pools.end() ? nullptr : found->second.get();
+}
+
+void KeyRing::Generate(const KeyRecord& key, uint32_t caller, VersionDone done) {
+  if (keys_.contains(key.name)) {
+    return done(Fail(ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"));
+  }
+  if (Result<void> fits = CheckCustody(key); !fits) return done(Fail(fits.error()));
+  MakeVersion(key, caller, std::move(done));
+}
+
+void KeyRing::Rotate(const std::string& name, uint32_t caller, VersionDone done) {
+  const Key* key = Find(name);
+  if (key == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such key"));
+  MakeVersion(key->record, caller, std::move(done));
+}
+
+void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, VersionDone done) {
+  CustodianPool* pool = PoolOf(key.custodian);
+  if (pool == nullptr) {
+    return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
+  }
+  if (in_progress_.contains(key.name)) return done(ChangeInProgress());
+  KeyRecord record = key;
+  VersionRecord version{};
+  version.key = key.name;
+  version.number = record.next_version++;
+  version.state = VersionState::kPending;
+  version.created = parts_.clock.Now();
+  parts_.rng.Fill(version.id);
+  if (Result<void> announced = parts_.store.AnnounceVersion(record, version); !announced) {
+    return done(Fail(announced.error()));
+  }
+  if (const auto known = keys_.find(key.name); known != keys_.end()) {
+    known->second.record.next_version = record.next_version;
+  }
+  in_progress_.insert(key.name);
+  auto finish = [this, record, version, done](Result<GeneratedKey> generated) {
+    parts_.post([this, record, version, done, generated = std::move(generated)] {
+      in_progress_.erase(record.name);
+      done(Activate(record, version, generated));
+    });
+  };
+  const Result<void> queued =
+      pool->Submit(caller, [this, record, version, finish](Result<Custodian*> custodian) {
+        Result<GeneratedKey> generated =
+            custodian ? GenerateOn(**custodian, record, version.id, parts_.rng)
+                      : Result<GeneratedKey>(Fail(custodian.error()));
+        Result<void> outcome = Outcome(generated);
+        finish(std::move(generated));
+        return outcome;
+      });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, VersionRecord version,
+                                                      Result<GeneratedKey> generated) {
+  CustodianPool* pool = PoolOf(key.custodian);
+  if (!generated) {
+    // The custodian removed what it made; a custodian that went away may not have, so the sweep
+    // asks it once more before the announcement is forgotten.
+    pending_[key.custodian].push_back(version.id);
+    SweepPending(*pool);
+    return Fail(generated.error());
+  }
+  version.state = VersionState::kActive;
+  version.spki = generated->public_key.spki();
+  version.reference = generated->reference;
+  if (Result<void> stored = parts_.store.ActivateVersion(version); !stored) {
+    pending_[key.custodian].push_back(version.id);
+    SweepPending(*pool);
+    return Fail(stored.error());
+  }
+  Key& entry = keys_.try_emplace(key.name, Key{.record = key}).first->second;
+  entry.Add(std::make_shared<KeyVersion>(key, version, generated->public_key, *pool));
+  return entry.versions.back();
+}
+
+Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version) {
+  const Key* key = Find(name);
+  if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
+  std::vector<KeyId> revoked;
+  for (const std::shared_ptr<KeyVersion>& each : key->versions) {
+    if (version != 0 && each->number() != version) continue;
+    KEYWARD_TRY(parts_.store.RevokeVersion(each->id()));
+    each->Revoke();
+    revoked.push_back(each->id());
+  }
+  if (revoked.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
+  return revoked;
+}
+
+void KeyRing::Destroy(const std::string& name, uint32_t caller,
+                      std::function<void(Result<void>)> done) {
+  if (in_progress_.contains(name)) return done(ChangeInProgress());
+  if (Result<std::vector<KeyId>> revoked = Revoke(name, 0); !revoked) {
+    return done(Fail(revoked.error()));
+  }
+  const Key& key = *Find(name);
+  std::vector<KeyReference> references;
+  if (key.record.custody == Custody::kHardware) {
+    for (const auto& version : key.versions) references.push_back(version->reference());
+  }
+  in_progress_.insert(name);
+  auto finish = [this, name, done](Result<void> destroyed) {
+    parts_.post([this, name, done, destroyed] {
+      in_progress_.erase(name);
+      Result<void> result = destroyed;
+      if (result) result = parts_.store.DeleteKey(name);
+      if (result) keys_.erase(name);
+      done(std::move(result));
+    });
+  };
+  const Result<void> queued = PoolOf(key.record.custodian)
+                                  ->Submit(caller, [references, finish](
+                                                       Result<Custodian*> custodian) {
+                                    Result<void> result;
+                                    if (!custodian) result = Fail(custodian.error());
+                                    for (const KeyReference& reference : references) {
+                                      if (!result) break;
+                                      result = (*custodian)->signer().DestroyKey(reference);
+                                    }
+                                    finish(result);
+                                    return result;
+                                  });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+void KeyRing::SweepPending(CustodianPool& pool) {
+  const auto pending = pending_.find(pool.name());
+  if (pending == pending_.end() || pending->second.empty()) return;
+  std::vector<KeyId> ids = std::exchange(pending->second, {});
+  auto finish = [this, ids, name = pool.name()](Result<void> swept) {
+    parts_.post([this, ids, name, swept] {
+      for (const KeyId& id : ids) {
+        // What could not be removed now waits for the next time that the custodian serves.
+        if (!swept || !parts_.store.ForgetPending(id)) pending_[name].push_back(id);
+      }
+    });
+  };
+  const Result<void> queued =
+      pool.Submit(0, [ids, finish](Result<Custodian*> custodian) -> Result<void> {
+        Result<void> swept = custodian ? (*custodian)->signer().DestroyUnrecorded(ids)
+                                       : Result<void>(Fail(custodian.error()));
+        finish(swept);
+        return swept;
+      });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+}  // namespace keyward

@@ -1,0 +1,77 @@
+// All keys that keyd knows, and the only way to make, replace and end them.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/rng.h"
+#include "keyd/key_version.h"
+
+namespace keyward {
+
+struct Key {
+  KeyRecord record;
+  std::vector<std::shared_ptr<KeyVersion>> versions;  // ascending; never empty
+  std::shared_ptr<ActiveVersion> active = std::make_shared<ActiveVersion>();
+
+  void Add(std::shared_ptr<KeyVersion> version);
+};
+
+using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
+
+// Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that thread,
+// through `post`. Every change is on disk before it is visible.
+class KeyRing {
+ public:
+  using Post = std::function<void(std::function<void()>)>;
+  using VersionDone = std::function<void(Result<std::shared_ptr<KeyVersion>>)>;
+
+  struct Parts {
+    Store& store;
+    KeyRingPools& pools;
+    const Clock& clock;
+    Rng& rng;
+    Post post;
+  };
+  // Takes the keys of `state`. A key whose custodian is not configured is left out, with a line in
+  // the log. Errors: kDataCorrupt.
+  static Result<std::unique_ptr<KeyRing>> Create(Parts parts, const StoredState& state);
+
+  // Null when there is no such key.
+  const Key* Find(std::string_view name) const;
+  const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
+
+  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy, the custodian's and the store's.
+  void Generate(const KeyRecord& key, uint32_t caller, VersionDone done);
+  // A new active version beside the old, which retires. Errors: kNotFound, and as above.
+  void Rotate(const std::string& name, uint32_t caller, VersionDone done);
+  // version 0: all. Gives the ids that are revoked now. Errors: kNotFound, the store's.
+  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
+  // Revokes, then removes the key from its custodian and from the store. When the custodian fails the
+  // key stays revoked, and Destroy can be asked again.
+  void Destroy(const std::string& name, uint32_t caller, std::function<void(Result<void>)> done);
+
+  // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
+  void SweepPending(CustodianPool& pool);
+
+ private:
+  explicit KeyRing(Parts parts) : parts_(std::move(parts)) {}
+
+  Result<void> Adopt(const StoredState& state);
+  void MakeVersion(const KeyRecord& key, uint32_t caller, VersionDone done);
+  Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
+                                               Result<GeneratedKey> generated);
+  CustodianPool* PoolOf(std::string_view custodian) const;
+
+  Parts parts_;
+  std::map<std::string, Key, std::less<>> keys_;
+  std::set<std::string> in_progress_;  // names whose next version is being made, or that go
+  std::map<std::string, std::vector<KeyId>, std::less<>> pending_;  // by custodian
+};
+
+}  // namespace keyward

@@ -1,0 +1,145 @@
+#include "keyd/key_version.h"
+
+#include <sodium.h>
+
+#include <array>
+#include <utility>
+
+namespace keyward {
+
+Bytes SealContext(const std::string& key, const KeyId& id) {
+  Bytes context = ToBytes(AsBytes("keyward ed25519 seed "));
+  Append(context, id);
+  Append(context, AsBytes(key));
+  return context;
+}
+
+Result<GeneratedKey> GenerateSealedKey(Custodian& custodian, const std::string& key,
+                                       const KeyId& id, Rng& rng) {
+  KEYWARD_ASSIGN(const SecretBytes seed, SecretBytes::Random(crypto_sign_SEEDBYTES, rng));
+  KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(crypto_sign_SECRETKEYBYTES));
+  std::array<uint8_t, crypto_sign_PUBLICKEYBYTES> public_half{};
+  if (crypto_sign_seed_keypair(public_half.data(), secret.RevealSecretForWriting().data(),
+                               seed.RevealSecret().data()) != 0) {
+    return Fail(ErrorCode::kInternal, "making an Ed25519 pair failed");
+  }
+  KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromEd25519(public_half));
+  KEYWARD_ASSIGN(Bytes blob, custodian.sealer().Seal(seed, SealContext(key, id)));
+  return GeneratedKey{std::move(blob), std::move(public_key)};
+}
+
+KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key,
+                       CustodianPool& pool)
+    : key_(std::move(key)),
+      record_(std::move(record)),
+      public_key_(std::move(public_key)),
+      pool_(pool),
+      state_(record_.state) {}
+
+Result<void> KeyVersion::WithSigner(uint32_t caller,
+                                    std::function<void(Result<SignFunction>)> task) {
+  KEYWARD_TRY(CheckUsable());
+  auto self = shared_from_this();
+  if (key_.custody == Custody::kSealed && IsUnsealed()) {
+    task(SignFunction([self](ByteView message) { return self->SignUnsealed(message); }));
+    return {};
+  }
+  return pool_.Submit(
+      caller, [self, task = std::move(task)](Result<Custodian*> custodian) -> Result<void> {
+        if (!custodian) {
+          task(Fail(custodian.error()));
+          return Fail(custodian.error());
+        }
+        if (self->key_.custody == Custody::kSealed) {
+          Result<void> unsealed = self->Unseal(**custodian);
+          if (!unsealed) {
+            task(Fail(unsealed.error()));
+            return unsealed;
+          }
+          task(SignFunction([self](ByteView message) { return self->SignUnsealed(message); }));
+          return {};
+        }
+        Result<void> health;
+        task(SignFunction([&](ByteView message) -> Result<Bytes> {
+          Result<Bytes> signature = self->SignInHardware(**custodian, message);
+          if (!signature) health = Fail(signature.error());
+          return signature;
+        }));
+        return health;
+      });
+}
+
+void KeyVersion::Retire() {
+  VersionState active = VersionState::kActive;
+  state_.compare_exchange_strong(active, VersionState::kRetiring);
+}
+
+void KeyVersion::Revoke() {
+  state_ = VersionState::kRevoked;
+  const std::lock_guard lock(mutex_);
+  unsealed_.Wipe();
+}
+
+Result<Bytes> KeyVersion::SignInHardware(Custodian& custodian, ByteView message) {
+  KEYWARD_TRY(CheckUsable());
+  Result<Bytes> signature = custodian.signer().Sign(record_.reference, message);
+  KEYWARD_TRY(CheckUsable());  // revoked while the hardware was busy: nothing leaves
+  return signature;
+}
+
+Result<Bytes> KeyVersion::SignUnsealed(ByteView message) {
+  const std::lock_guard lock(mutex_);
+  KEYWARD_TRY(CheckUsable());
+  if (unsealed_.empty()) return Fail(ErrorCode::kRevoked, "the key is not usable any more");
+  Bytes signature(crypto_sign_BYTES);
+  if (crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
+                           unsealed_.RevealSecret().data()) != 0) {
+    return Fail(ErrorCode::kInternal, "signing failed");
+  }
+  return signature;
+}
+
+Result<void> KeyVersion::Unseal(Custodian& custodian) {
+  if (IsUnsealed()) return {};
+  KEYWARD_ASSIGN(const SecretBytes seed,
+                 custodian.sealer().Unseal(record_.reference, SealContext(key_.name, id())));
+  KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(crypto_sign_SECRETKEYBYTES));
+  std::array<uint8_t, crypto_sign_PUBLICKEYBYTES> public_half{};
+  if (seed.size() != crypto_sign_SEEDBYTES ||
+      crypto_sign_seed_keypair(public_half.data(), secret.RevealSecretForWriting().data(),
+                               seed.RevealSecret().data()) != 0 ||
+      PublicKey::FromEd25519(public_half) != public_key_) {
+    return Fail(ErrorCode::kDataCorrupt, "the sealed key is not the one that was recorded");
+  }
+  const std::lock_guard lock(mutex_);
+  KEYWARD_TRY(CheckUsable());  // a revocation in between must find nothing to wipe later
+  unsealed_ = std::move(secret);
+  return {};
+}
+
+bool KeyVersion::IsUnsealed() {
+  const std::lock_guard lock(mutex_);
+  return !unsealed_.empty();
+}
+
+Result<void> KeyVersion::CheckUsable() const {
+  if (state_ == VersionState::kRevoked) {
+    return Fail(ErrorCode::kRevoked, "the key was revoked");
+  }
+  return {};
+}
+
+Result<std::shared_ptr<KeyVersion>> ActiveVersion::Get() const {
+  const std::lock_guard lock(mutex_);
+  if (version_ == nullptr || version_->state() != VersionState::kActive) {
+    return Fail(ErrorCode::kRevoked, "the key has no active version; rotate it or make another");
+  }
+  return version_;
+}
+
+void ActiveVersion::Set(std::shared_ptr<KeyVersion> version) {
+  const std::lock_guard lock(mutex_);
+  version_ = std::move(version);
+}
+
+}  // namespace keyward

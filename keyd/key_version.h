@@ -1,0 +1,79 @@
+// One version of a key, as the threads that use it share it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/public_key.h"
+#include "core/secret_bytes.h"
+#include "keyd/custodian_pool.h"
+#include "keyd/store.h"
+
+namespace keyward {
+
+// Signs a whole message with a key version. Errors: kRevoked, and the custodian's.
+using SignFunction = std::function<Result<Bytes>(ByteView message)>;
+
+// Any thread may call. The private half is in the custodian (custody hardware), or in this object's
+// secret memory from its first use until it is revoked (custody sealed).
+class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
+ public:
+  KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key, CustodianPool& pool);
+
+  // Runs `task` where this version can sign: on a thread of the custodian, or at once on the calling
+  // thread when the private half is unsealed already. Errors: kBusy, kRevoked; then `task` never runs.
+  Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
+
+  void Retire();
+  // From now on no signature leaves; what is unsealed is wiped.
+  void Revoke();
+
+  VersionState state() const { return state_; }
+  const KeyRecord& key() const { return key_; }
+  const KeyId& id() const { return record_.id; }
+  uint32_t number() const { return record_.number; }
+  WallTime created() const { return record_.created; }
+  const Bytes& reference() const { return record_.reference; }
+  const PublicKey& public_key() const { return public_key_; }
+  CustodianPool& pool() const { return pool_; }
+
+ private:
+  Result<Bytes> SignInHardware(Custodian& custodian, ByteView message);
+  Result<Bytes> SignUnsealed(ByteView message);
+  Result<void> Unseal(Custodian& custodian);
+  bool IsUnsealed();
+  Result<void> CheckUsable() const;
+
+  const KeyRecord key_;
+  const VersionRecord record_;
+  const PublicKey public_key_;
+  CustodianPool& pool_;
+  std::atomic<VersionState> state_;
+  std::mutex mutex_;
+  SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes
+};
+
+// The version of a key that signs just now, followed by whoever holds a handle to the key. Any thread.
+class ActiveVersion {
+ public:
+  // Errors: kRevoked when the key has none.
+  Result<std::shared_ptr<KeyVersion>> Get() const;
+  void Set(std::shared_ptr<KeyVersion> version);
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<KeyVersion> version_;
+};
+
+// What a sealed key's blob is bound to: its name and id.
+Bytes SealContext(const std::string& key, const KeyId& id);
+
+// A fresh Ed25519 pair for custody `sealed`: the public half and the sealed seed. Runs on a thread of
+// the custodian. Errors: the Sealer's.
+Result<GeneratedKey> GenerateSealedKey(Custodian& custodian, const std::string& key,
+                                       const KeyId& id, Rng& rng);
+
+}  // namespace keyward

@@ -1,0 +1,185 @@
+#include "keyd/service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "keyd/session_channel.h"
+#include "session/aico_engine.h"
+
+namespace keyward {
+namespace {
+
+constexpr std::string_view kAico = "aico";
+constexpr const char* kContext = "keyward";
+
+Result<session::Role> ParseRole(std::string_view role) {
+  if (role == "initiator") return session::Role::kInitiator;
+  if (role == "responder") return session::Role::kResponder;
+  return Fail(ErrorCode::kInvalidArgument, "the role is 'initiator' or 'responder'");
+}
+
+Result<std::chrono::seconds> ChooseTimeout(const SessionRequest& request,
+                                           std::chrono::seconds longest) {
+  if (!request.timeout) return longest;
+  const std::chrono::seconds wanted(*request.timeout);
+  if (wanted.count() == 0 || wanted > longest) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the timeout is 1 second or more, and at most what the policy allows");
+  }
+  return wanted;
+}
+
+}  // namespace
+
+Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
+                                           const SessionRequest& request) {
+  if (request.protocol != kAico) {
+    return Fail(ErrorCode::kUnknownProtocol, "the protocol is 'aico'");
+  }
+  KEYWARD_ASSIGN(const policy::Module* module,
+                 daemon_.policy->MayOpenSession(caller, request.key, Purpose::kAico, request.peer));
+  KEYWARD_ASSIGN(SessionInfo info, Authorise(caller, request, *module));
+  KEYWARD_ASSIGN(const PeerIdentity peer, IdentityOfPeer(request.peer));
+  info.peer_key = peer.id;
+  KEYWARD_ASSIGN(std::unique_ptr<session::Engine> engine, MakeEngine(*module, info, peer.key));
+  info.id = daemon_.sessions.NextId();
+  auto session = std::make_shared<LiveSession>(std::move(info), std::move(engine));
+  KEYWARD_ASSIGN(UniqueFd client, Launch(session, module->limits.max_sessions));
+  return OpenedSession{std::move(session), std::move(client)};
+}
+
+Result<SessionInfo> Service::Authorise(const policy::Caller& caller, const SessionRequest& request,
+                                       const policy::Module& module) const {
+  const std::string* identity = daemon_.registry.IdentityOf(module.name);
+  const Key* key = daemon_.keys.Find(request.key);
+  if (identity == nullptr || *identity != request.key || key == nullptr) {
+    return Fail(ErrorCode::kPermissionDenied,
+                "the module is not enrolled with this key; see keyctl module enrol");
+  }
+  KEYWARD_ASSIGN(const session::Role role, ParseRole(request.role));
+  KEYWARD_ASSIGN(const std::chrono::seconds timeout,
+                 ChooseTimeout(request, module.limits.session_timeout));
+  KEYWARD_ASSIGN(std::shared_ptr<KeyVersion> version, key->active->Get());
+  const MonotonicTime now = daemon_.clock.Monotonic();
+  return SessionInfo{.id = 0,
+                     .caller = caller,
+                     .module = module.name,
+                     .key = std::move(version),
+                     .peer = request.peer,
+                     .peer_key = std::nullopt,
+                     .protocol = request.protocol,
+                     .role = role,
+                     .handshake_deadline = now + module.limits.handshake_timeout,
+                     .deadline = now + timeout};
+}
+
+Result<Service::PeerIdentity> Service::IdentityOfPeer(std::string_view peer) const {
+  if (const PublicKey* remote = daemon_.registry.PeerKey(peer)) {
+    return PeerIdentity{*remote, std::nullopt};
+  }
+  const std::string* identity = daemon_.registry.IdentityOf(peer);
+  const Key* key = identity == nullptr ? nullptr : daemon_.keys.Find(*identity);
+  if (key == nullptr) {
+    return Fail(Error(ErrorCode::kNotFound, "the peer is not enrolled; see keyctl module enrol")
+                    .WithAction(Action::kAskAdmin));
+  }
+  KEYWARD_ASSIGN(const std::shared_ptr<KeyVersion> version, key->active->Get());
+  return PeerIdentity{version->public_key(), version->id()};
+}
+
+Result<std::unique_ptr<session::Engine>> Service::MakeEngine(const policy::Module& module,
+                                                             const SessionInfo& info,
+                                                             const PublicKey& peer_identity) const {
+  session::AicoOptions options{.role = info.role,
+                               .self = info.module,
+                               .peer = info.peer,
+                               .own_identity = info.key->public_key(),
+                               .peer_identity = peer_identity,
+                               .context = kContext,
+                               .max_message_size = module.limits.max_message_size};
+  KEYWARD_ASSIGN(std::unique_ptr<session::AicoEngine> engine,
+                 session::AicoEngine::Create(std::move(options), daemon_.clock, daemon_.rng));
+  return engine;
+}
+
+Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
+                                 uint32_t max_sessions) {
+  KEYWARD_ASSIGN(auto pair,
+                 Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
+  const std::weak_ptr<Channel> channel = pair.first;
+  session->OnEnd([this, channel, id = session->info().id](const Error& reason) {
+    if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
+    daemon_.sessions.Remove(id);
+    daemon_.post([this, id, reason] {
+      if (session_ended_) session_ended_(id, reason);
+    });
+  });
+  KEYWARD_TRY(daemon_.sessions.Add(session, max_sessions));
+  if (Result<void> served = daemon_.channels.Serve(pair.first); !served) {
+    session->End(served.error());
+    return Fail(served.error());
+  }
+  return std::move(pair.second);
+}
+
+Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& caller,
+                                                          std::string_view name) {
+  std::set<Purpose> granted;
+  std::optional<Error> denied;
+  for (const Purpose purpose : kPurposes) {
+    const Result<const policy::Module*> module =
+        daemon_.policy->MayUseKey(caller, name, purpose);
+    if (!module) {
+      denied = module.error();
+    } else if (daemon_.registry.IdentityOf((*module)->name) != nullptr) {
+      granted.insert(purpose);
+    } else {
+      denied = Error(ErrorCode::kPermissionDenied,
+                     "the module is not enrolled; see keyctl module enrol");
+    }
+  }
+  const Key* key = daemon_.keys.Find(name);
+  if (granted.empty() && denied) return Fail(*denied);
+  if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
+  return std::make_shared<const KeyHandle>(caller, std::string(name), std::move(granted),
+                                           key->active);
+}
+
+Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {
+  KEYWARD_ASSIGN(std::shared_ptr<const KeyHandle> handle, FindKey(caller, name));
+  KEYWARD_TRY(daemon_.keys.Find(name)->active->Get());
+  KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<KeyChannelHandler>(handle)));
+  KEYWARD_TRY(daemon_.channels.Serve(pair.first));
+  std::erase_if(key_channels_, [](const KeyChannel& each) { return each.channel.expired(); });
+  key_channels_.push_back({pair.first, std::move(handle)});
+  return std::move(pair.second);
+}
+
+std::vector<const Key*> Service::ListKeys(const policy::Caller& caller) const {
+  std::vector<const Key*> visible;
+  for (const auto& [name, key] : daemon_.keys.keys()) {
+    if (daemon_.policy->MaySee(caller, name)) visible.push_back(&key);
+  }
+  return visible;
+}
+
+Result<std::shared_ptr<LiveSession>> Service::FindSession(const policy::Caller& caller,
+                                                          uint64_t id) const {
+  std::shared_ptr<LiveSession> session = daemon_.sessions.Find(id);
+  if (session == nullptr || session->info().caller.uid != caller.uid) {
+    return Fail(ErrorCode::kNotFound, "there is no such session of yours");
+  }
+  return session;
+}
+
+void Service::CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which,
+                               const Error& reason) {
+  std::erase_if(key_channels_, [&](const KeyChannel& each) {
+    const std::shared_ptr<Channel> channel = each.channel.lock();
+    if (channel != nullptr && !which(*each.handle)) return false;
+    if (channel != nullptr) channel->Close(reason);
+    return true;
+  });
+}
+
+}  // namespace keyward

@@ -1,0 +1,96 @@
+// What modules may ask of keyd: sessions and keys. Decides by the policy, then acts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/unique_fd.h"
+#include "keyd/channel_server.h"
+#include "keyd/key_handle.h"
+#include "keyd/key_ring.h"
+#include "keyd/registry.h"
+#include "keyd/session_table.h"
+#include "policy/policy.h"
+
+namespace keyward {
+
+// The state that the services work on; made and owned by main().
+struct Daemon {
+  const Clock& clock;
+  Rng& rng;
+  KeyRingPools& pools;
+  KeyRing& keys;
+  Registry& registry;
+  SessionTable& sessions;
+  ChannelServer& channels;
+  KeyRing::Post post;  // runs a function on the bus thread
+  std::shared_ptr<const policy::Policy> policy;
+};
+
+struct SessionRequest {
+  std::string key;
+  std::string protocol;
+  std::string role;
+  std::string peer;
+  std::optional<uint32_t> timeout;  // seconds
+};
+
+struct OpenedSession {
+  std::shared_ptr<LiveSession> session;
+  UniqueFd channel;  // the client's end
+};
+
+// Belongs to the bus thread.
+class Service {
+ public:
+  using SessionEnded = std::function<void(uint64_t id, const Error& reason)>;
+
+  explicit Service(Daemon& daemon) : daemon_(daemon) {}
+
+  // Called on the bus thread after a session has ended.
+  void OnSessionEnded(SessionEnded listener) { session_ended_ = std::move(listener); }
+
+  // Errors: kUnknownProtocol, kInvalidArgument, kPermissionDenied, kPeerNotAllowed, kNotFound (the
+  // peer is not enrolled), kRevoked, kResourceExhausted.
+  Result<OpenedSession> OpenSession(const policy::Caller& caller, const SessionRequest& request);
+
+  // Errors: kPermissionDenied, kRevoked, kResourceExhausted.
+  Result<std::shared_ptr<const KeyHandle>> FindKey(const policy::Caller& caller,
+                                                   std::string_view key);
+  Result<UniqueFd> OpenKey(const policy::Caller& caller, std::string_view key);
+
+  // The keys that the caller may know of.
+  std::vector<const Key*> ListKeys(const policy::Caller& caller) const;
+
+  // The session, if it is the caller's own. Errors: kNotFound.
+  Result<std::shared_ptr<LiveSession>> FindSession(const policy::Caller& caller, uint64_t id) const;
+
+  // Closes the key channels for which `which` holds.
+  void CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which, const Error& reason);
+
+ private:
+  struct PeerIdentity {
+    PublicKey key;
+    std::optional<KeyId> id;  // when it is kept here
+  };
+  struct KeyChannel {
+    std::weak_ptr<Channel> channel;
+    std::shared_ptr<const KeyHandle> handle;
+  };
+
+  Result<PeerIdentity> IdentityOfPeer(std::string_view peer) const;
+  Result<std::unique_ptr<session::Engine>> MakeEngine(const policy::Module& module,
+                                                      const SessionInfo& info,
+                                                      const PublicKey& peer_identity) const;
+  Result<SessionInfo> Authorise(const policy::Caller& caller, const SessionRequest& request,
+                                const policy::Module& module) const;
+  Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);
+
+  Daemon& daemon_;
+  SessionEnded session_ended_;
+  std::vector<KeyChannel> key_channels_;
+};
+
+}  // namespace keyward
