@@ -35,8 +35,8 @@ class AdminService {
   void DestroyKey(const std::string& name, uint32_t caller,
                   std::function<void(Result<uint32_t>)> done);
 
-  // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument (the
-  // policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.
+  // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
+  // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.
   Result<void> EnrolModule(const std::string& module, const std::string& key);
   Result<uint32_t> RemoveModule(const std::string& module);
   Result<void> EnrolPeer(const std::string& peer, ByteView spki);

@@ -40,8 +40,9 @@ void Channel::ReplyDeferred(const Header& request, const Result<Bytes>& body) {
 
 bool Channel::Defer(const Header& request) {
   if (deferred_ >= channel::kMaxInFlight) {
-    ReplyError(request, Error(ErrorCode::kBusy, "too many requests in flight on this channel")
-                            .WithRetryAfter(10));
+    ReplyError(
+        request,
+        Error(ErrorCode::kBusy, "too many requests in flight on this channel").WithRetryAfter(10));
     return false;
   }
   ++deferred_;

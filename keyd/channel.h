@@ -36,8 +36,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Channel(UniqueFd socket, std::shared_ptr<ChannelHandler> handler)
       : socket_(std::move(socket)), handler_(std::move(handler)) {}
 
-  // Answers one request. A reply that the client does not take yet waits here, and so long no further
-  // request is read.
+  // Answers one request. A reply that the client does not take yet waits here, and so long no
+  // further request is read.
   void Reply(const channel::Header& request, std::initializer_list<ByteView> body);
   void ReplyError(const channel::Header& request, const Error& error);
   // Answers a request that Defer let through.

@@ -15,8 +15,10 @@ bool IsHardwareFailure(const Result<void>& outcome) {
   switch (outcome.error().code()) {
     case ErrorCode::kCustodianUnavailable:
     case ErrorCode::kCustodianReplaced:
-    case ErrorCode::kPinRejected: return true;
-    default: return false;
+    case ErrorCode::kPinRejected:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -33,13 +35,15 @@ CustodianPool::CustodianPool(std::string name, CustodianFactory factory, size_t 
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-CustodianPool::~CustodianPool() {
+void CustodianPool::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
   while (std::optional<Job> job = queue_.Pop()) {
     static_cast<void>(
         job->task(Fail(ErrorCode::kCustodianUnavailable, "the service is shutting down")));

@@ -17,23 +17,25 @@
 namespace keyward {
 
 struct CustodianStatus {
-  std::string name;         // "hsm", "tpm"
-  std::string description;  // empty until it was reached once
+  std::string name;              // "hsm", "tpm"
+  std::string description;       // empty until it was reached once
   std::optional<Error> failure;  // why it does not serve; nothing when it does
 };
 
 // Each thread makes a custodian of its own and makes it again after it failed. Any thread may call.
 class CustodianPool {
  public:
-  // Gets the custodian, or why there is none. Runs on a pool thread; what it does there is serial with
-  // all else on that custodian. Returns what its use came to, for the health of the hardware.
+  // Gets the custodian, or why there is none. Runs on a pool thread; what it does there is serial
+  // with all else on that custodian. Returns what its use came to, for the health of the hardware.
   using Task = std::function<Result<void>(Result<Custodian*>)>;
 
   CustodianPool(std::string name, CustodianFactory factory, size_t threads, const Clock& clock);
-  // Lets the running tasks end; those still waiting are told kCustodianUnavailable.
-  ~CustodianPool();
+  ~CustodianPool() { Stop(); }
   CustodianPool(const CustodianPool&) = delete;
   CustodianPool& operator=(const CustodianPool&) = delete;
+
+  // Lets the running tasks end; those still waiting are told kCustodianUnavailable. Submit no more.
+  void Stop();
 
   // Queues `task`, fair between callers (uids). Errors: kBusy, and then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/encoding.h"
-#include "session/tls13.h"
+#include "session/payload.h"
 
 namespace keyward {
 
@@ -14,13 +14,12 @@ void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, SignDone done
     return done(Fail(ErrorCode::kUnknownPurpose, "there is no such purpose; see keyd's manual"));
   }
   if (!purposes_.contains(*purpose)) {
-    return done(Fail(ErrorCode::kPermissionDenied,
-                     "the policy does not grant this key for this purpose"));
+    return done(
+        Fail(ErrorCode::kPermissionDenied, "the policy does not grant this key for this purpose"));
   }
   Result<std::shared_ptr<KeyVersion>> version = active_->Get();
   if (!version) return done(Fail(version.error()));
-  const Algorithm algorithm = (*version)->key().algorithm;
-  if (Result<void> fits = session::CheckPayload(*purpose, algorithm, payload); !fits) {
+  if (Result<void> fits = session::CheckPayload(*purpose, payload); !fits) {
     return done(Fail(fits.error()));
   }
   const Result<void> queued = (*version)->WithSigner(

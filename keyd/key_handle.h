@@ -44,7 +44,8 @@ class KeyHandle {
 // Serves a key's channel.
 class KeyChannelHandler final : public ChannelHandler {
  public:
-  explicit KeyChannelHandler(std::shared_ptr<const KeyHandle> handle) : handle_(std::move(handle)) {}
+  explicit KeyChannelHandler(std::shared_ptr<const KeyHandle> handle)
+      : handle_(std::move(handle)) {}
 
   void OnRequest(const std::shared_ptr<Channel>& channel, const channel::Packet& packet) override;
   void OnClosed() override {}

@@ -24,8 +24,8 @@ Result<void> CheckCustody(const KeyRecord& key) {
 }
 
 std::unexpected<Error> ChangeInProgress() {
-  return Fail(Error(ErrorCode::kBusy, "another change of this key is in progress")
-                  .WithRetryAfter(100));
+  return Fail(
+      Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100));
 }
 
 template <class T>
@@ -66,7 +66,7 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
       continue;
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
-    Key& entry = keys_.try_emplace(key.name, Key{.record = key}).first->second;
+    Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
     entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), *pool));
   }
   return {};
@@ -152,7 +152,7 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
     SweepPending(*pool);
     return Fail(stored.error());
   }
-  Key& entry = keys_.try_emplace(key.name, Key{.record = key}).first->second;
+  Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
   entry.Add(std::make_shared<KeyVersion>(key, version, generated->public_key, *pool));
   return entry.versions.back();
 }
@@ -192,18 +192,18 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
       done(std::move(result));
     });
   };
-  const Result<void> queued = PoolOf(key.record.custodian)
-                                  ->Submit(caller, [references, finish](
-                                                       Result<Custodian*> custodian) {
-                                    Result<void> result;
-                                    if (!custodian) result = Fail(custodian.error());
-                                    for (const KeyReference& reference : references) {
-                                      if (!result) break;
-                                      result = (*custodian)->signer().DestroyKey(reference);
-                                    }
-                                    finish(result);
-                                    return result;
-                                  });
+  const Result<void> queued =
+      PoolOf(key.record.custodian)
+          ->Submit(caller, [references, finish](Result<Custodian*> custodian) {
+            Result<void> result;
+            if (!custodian) result = Fail(custodian.error());
+            for (const KeyReference& reference : references) {
+              if (!result) break;
+              result = (*custodian)->signer().DestroyKey(reference);
+            }
+            finish(result);
+            return result;
+          });
   if (!queued) finish(Fail(queued.error()));
 }
 

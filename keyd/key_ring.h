@@ -15,6 +15,8 @@
 namespace keyward {
 
 struct Key {
+  explicit Key(KeyRecord r) : record(std::move(r)) {}
+
   KeyRecord record;
   std::vector<std::shared_ptr<KeyVersion>> versions;  // ascending; never empty
   std::shared_ptr<ActiveVersion> active = std::make_shared<ActiveVersion>();
@@ -24,8 +26,8 @@ struct Key {
 
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
 
-// Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that thread,
-// through `post`. Every change is on disk before it is visible.
+// Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that
+// thread, through `post`. Every change is on disk before it is visible.
 class KeyRing {
  public:
   using Post = std::function<void(std::function<void()>)>;
@@ -46,14 +48,15 @@ class KeyRing {
   const Key* Find(std::string_view name) const;
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
-  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy, the custodian's and the store's.
+  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy, the custodian's and the
+  // store's.
   void Generate(const KeyRecord& key, uint32_t caller, VersionDone done);
   // A new active version beside the old, which retires. Errors: kNotFound, and as above.
   void Rotate(const std::string& name, uint32_t caller, VersionDone done);
   // version 0: all. Gives the ids that are revoked now. Errors: kNotFound, the store's.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
-  // Revokes, then removes the key from its custodian and from the store. When the custodian fails the
-  // key stays revoked, and Destroy can be asked again.
+  // Revokes, then removes the key from its custodian and from the store. When the custodian fails
+  // the key stays revoked, and Destroy can be asked again.
   void Destroy(const std::string& name, uint32_t caller, std::function<void(Result<void>)> done);
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.

@@ -23,8 +23,9 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
  public:
   KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key, CustodianPool& pool);
 
-  // Runs `task` where this version can sign: on a thread of the custodian, or at once on the calling
-  // thread when the private half is unsealed already. Errors: kBusy, kRevoked; then `task` never runs.
+  // Runs `task` where this version can sign: on a thread of the custodian, or at once on the
+  // calling thread when the private half is unsealed already. Errors: kBusy, kRevoked; then `task`
+  // never runs.
   Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
 
   void Retire();
@@ -56,7 +57,8 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes
 };
 
-// The version of a key that signs just now, followed by whoever holds a handle to the key. Any thread.
+// The version of a key that signs just now, followed by whoever holds a handle to the key. Any
+// thread.
 class ActiveVersion {
  public:
   // Errors: kRevoked when the key has none.
@@ -71,8 +73,8 @@ class ActiveVersion {
 // What a sealed key's blob is bound to: its name and id.
 Bytes SealContext(const std::string& key, const KeyId& id);
 
-// A fresh Ed25519 pair for custody `sealed`: the public half and the sealed seed. Runs on a thread of
-// the custodian. Errors: the Sealer's.
+// A fresh Ed25519 pair for custody `sealed`: the public half and the sealed seed. Runs on a thread
+// of the custodian. Errors: the Sealer's.
 Result<GeneratedKey> GenerateSealedKey(Custodian& custodian, const std::string& key,
                                        const KeyId& id, Rng& rng);
 

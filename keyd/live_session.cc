@@ -6,9 +6,12 @@ namespace keyward {
 
 std::string_view Name(SessionState state) {
   switch (state) {
-    case SessionState::kHandshake: return "handshake";
-    case SessionState::kEstablished: return "established";
-    case SessionState::kClosed: return "closed";
+    case SessionState::kHandshake:
+      return "handshake";
+    case SessionState::kEstablished:
+      return "established";
+    case SessionState::kClosed:
+      return "closed";
   }
   return "unknown";
 }

@@ -40,8 +40,8 @@ struct SessionCounters {
   uint64_t bytes_opened = 0;
 };
 
-// Any thread may call; operations on one session are serial. Errors of every operation: the engine's,
-// and kSessionClosed, kRevoked or kExpired once it has ended, with the reason.
+// Any thread may call; operations on one session are serial. Errors of every operation: the
+// engine's, and kSessionClosed, kRevoked or kExpired once it has ended, with the reason.
 class LiveSession : public std::enable_shared_from_this<LiveSession> {
  public:
   using StepDone = std::function<void(Result<session::StepResult>)>;

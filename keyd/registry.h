@@ -9,8 +9,8 @@
 
 namespace keyward {
 
-// Belongs to the bus thread. Every change is on disk before it is visible. Errors of the changes: the
-// store's.
+// Belongs to the bus thread. Every change is on disk before it is visible. Errors of the changes:
+// the store's.
 class Registry {
  public:
   // Errors: kDataCorrupt.

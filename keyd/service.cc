@@ -104,8 +104,7 @@ Result<std::unique_ptr<session::Engine>> Service::MakeEngine(const policy::Modul
 
 Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
                                  uint32_t max_sessions) {
-  KEYWARD_ASSIGN(auto pair,
-                 Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
+  KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
   const std::weak_ptr<Channel> channel = pair.first;
   session->OnEnd([this, channel, id = session->info().id](const Error& reason) {
     if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
@@ -127,8 +126,7 @@ Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& 
   std::set<Purpose> granted;
   std::optional<Error> denied;
   for (const Purpose purpose : kPurposes) {
-    const Result<const policy::Module*> module =
-        daemon_.policy->MayUseKey(caller, name, purpose);
+    const Result<const policy::Module*> module = daemon_.policy->MayUseKey(caller, name, purpose);
     if (!module) {
       denied = module.error();
     } else if (daemon_.registry.IdentityOf((*module)->name) != nullptr) {

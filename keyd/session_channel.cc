@@ -31,9 +31,12 @@ void Trim(Bytes& buffer) {
 void SessionChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
                                       const Packet& packet) {
   switch (packet.header.opcode) {
-    case Opcode::kStep: return Step(channel, packet);
-    case Opcode::kSeal: return Seal(*channel, packet);
-    case Opcode::kOpen: return Open(*channel, packet);
+    case Opcode::kStep:
+      return Step(channel, packet);
+    case Opcode::kSeal:
+      return Seal(*channel, packet);
+    case Opcode::kOpen:
+      return Open(*channel, packet);
     case Opcode::kRekey: {
       const Result<void> rekeyed = session_->Rekey();
       if (!rekeyed) return channel->ReplyError(packet.header, rekeyed.error());
@@ -43,7 +46,8 @@ void SessionChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
       channel->Reply(packet.header, {});
       return session_->End(Error(ErrorCode::kSessionClosed, "closed by its holder"));
     case Opcode::kSign:
-    case Opcode::kClosed: break;
+    case Opcode::kClosed:
+      break;
   }
   channel->ReplyError(packet.header,
                       Error(ErrorCode::kInvalidArgument, "this operation is not one of a session"));
@@ -56,15 +60,13 @@ void SessionChannelHandler::OnClosed() {
 void SessionChannelHandler::Step(const std::shared_ptr<Channel>& channel, const Packet& packet) {
   const channel::Header request = packet.header;
   if (!channel->Defer(request)) return;
-  session_->Step(ToBytes(packet.body),
-                 [channel, request](const Result<session::StepResult>& result) {
-                   if (!result) return channel->ReplyDeferred(request, Fail(result.error()));
-                   channel->ReplyDeferred(request,
-                                          Writer()
-                                              .Integer(static_cast<uint8_t>(result->established))
-                                              .Raw(result->output)
-                                              .Take());
-                 });
+  session_->Step(
+      ToBytes(packet.body), [channel, request](const Result<session::StepResult>& result) {
+        if (!result) return channel->ReplyDeferred(request, Fail(result.error()));
+        channel->ReplyDeferred(
+            request,
+            Writer().Integer(static_cast<uint8_t>(result->established)).Raw(result->output).Take());
+      });
 }
 
 void SessionChannelHandler::Seal(Channel& channel, const Packet& packet) {

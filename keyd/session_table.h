@@ -29,8 +29,8 @@ class SessionTable {
   size_t size() const;
   size_t CountOf(std::string_view module) const;
 
-  // Ends every session that `which` selects, keys wiped and channels closed before it returns. Gives
-  // their number.
+  // Ends every session that `which` selects, keys wiped and channels closed before it returns.
+  // Gives their number.
   uint32_t EndWhere(const Predicate& which, const Error& reason);
   // Ends what is past its time; gives the next deadline, if any.
   std::optional<MonotonicTime> EndExpired(MonotonicTime now);

@@ -59,21 +59,22 @@ Result<void> Prepare(sqlite3* database) {
 }
 
 std::unexpected<Error> Corrupt(const char* what) {
-  return Fail(Error(ErrorCode::kDataCorrupt, "the stored state does not hold together")
-                  .WithCause(what));
+  return Fail(
+      Error(ErrorCode::kDataCorrupt, "the stored state does not hold together").WithCause(what));
 }
 
 Result<std::vector<KeyRecord>> LoadKeys(sqlite3* database) {
   std::vector<KeyRecord> keys;
-  Statement rows(database, "SELECT name, algorithm, custody, custodian, next_version FROM key ORDER BY name");
+  Statement rows(database,
+                 "SELECT name, algorithm, custody, custodian, next_version FROM key ORDER BY name");
   while (true) {
     KEYWARD_ASSIGN(const bool row, rows.Step());
     if (!row) return keys;
     const std::optional<Algorithm> algorithm = AlgorithmFromName(rows.Text(1));
     const std::optional<Custody> custody = CustodyFromName(rows.Text(2));
     if (!algorithm || !custody) return Corrupt("unknown algorithm or custody");
-    keys.push_back({rows.Text(0), *algorithm, *custody, rows.Text(3),
-                    static_cast<uint32_t>(rows.Integer(4))});
+    keys.push_back(
+        {rows.Text(0), *algorithm, *custody, rows.Text(3), static_cast<uint32_t>(rows.Integer(4))});
   }
 }
 
@@ -185,8 +186,8 @@ Result<void> Store::ForgetPending(const KeyId& id) {
                   .Bind(ByteView(id))
                   .Bind(static_cast<int64_t>(VersionState::kPending))
                   .Run());
-  KEYWARD_TRY(Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)")
-                  .Run());
+  KEYWARD_TRY(
+      Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)").Run());
   return transaction.Commit();
 }
 

@@ -51,8 +51,8 @@ struct StoredState {
   std::vector<PeerRecord> peers;
 };
 
-// Every change is one transaction on disk (WAL, synchronous=FULL) before its call returns. One thread
-// at a time. Errors of every function: kIo (disk full, not writable), kDataCorrupt.
+// Every change is one transaction on disk (WAL, synchronous=FULL) before its call returns. One
+// thread at a time. Errors of every function: kIo (disk full, not writable), kDataCorrupt.
 class Store {
  public:
   // Opens or makes `path`, mode 0600. Errors also: kConfiguration (a file of a newer Keyward).

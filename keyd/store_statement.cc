@@ -11,7 +11,8 @@ Error StoreError(sqlite3* database, const char* doing) {
     return Error(ErrorCode::kIo, "the disk that holds the state is full").WithCause(cause);
   }
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT) {
-    return Error(ErrorCode::kDataCorrupt, "the stored state does not hold together").WithCause(cause);
+    return Error(ErrorCode::kDataCorrupt, "the stored state does not hold together")
+        .WithCause(cause);
   }
   return Error(ErrorCode::kIo, "the stored state cannot be read or written").WithCause(cause);
 }
@@ -47,9 +48,12 @@ Statement& Statement::Bind(ByteView blob) {
 Result<bool> Statement::Step() {
   if (error_ != SQLITE_OK) return Fail(StoreError(database_, "prepare"));
   switch (sqlite3_step(statement_.get())) {
-    case SQLITE_ROW: return true;
-    case SQLITE_DONE: return false;
-    default: return Fail(StoreError(database_, sqlite3_sql(statement_.get())));
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return Fail(StoreError(database_, sqlite3_sql(statement_.get())));
   }
 }
 
@@ -65,8 +69,7 @@ int64_t Statement::Integer(int column) const {
 std::string Statement::Text(int column) const { return std::string(AsText(Blob(column))); }
 
 Bytes Statement::Blob(int column) const {
-  const auto* bytes =
-      static_cast<const uint8_t*>(sqlite3_column_blob(statement_.get(), column));
+  const auto* bytes = static_cast<const uint8_t*>(sqlite3_column_blob(statement_.get(), column));
   const int size = sqlite3_column_bytes(statement_.get(), column);
   return bytes == nullptr ? Bytes() : Bytes(bytes, bytes + size);
 }

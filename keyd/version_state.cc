@@ -4,10 +4,14 @@ namespace keyward {
 
 std::string_view Name(VersionState state) {
   switch (state) {
-    case VersionState::kPending: return "pending";
-    case VersionState::kActive: return "active";
-    case VersionState::kRetiring: return "retiring";
-    case VersionState::kRevoked: return "revoked";
+    case VersionState::kPending:
+      return "pending";
+    case VersionState::kActive:
+      return "active";
+    case VersionState::kRetiring:
+      return "retiring";
+    case VersionState::kRevoked:
+      return "revoked";
   }
   return "unknown";
 }

@@ -114,7 +114,8 @@ uint32_t AdminObject::RemovePeer(const std::string& peer) {
   return Unwrap(context_.admin.RemovePeer(peer));
 }
 
-std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
+std::vector<
+    sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
 AdminObject::ListModules() {
   static_cast<void>(Admin());
   std::vector<

@@ -10,8 +10,8 @@ namespace {
 
 std::unexpected<Error> BusFailed(const sdbus::Error& error) {
   const std::string& name = error.getName();
-  if (name == "org.freedesktop.DBus.Error.AccessDenied" ||
-      name == "System.Error.EACCES" || name == "System.Error.EPERM") {
+  if (name == "org.freedesktop.DBus.Error.AccessDenied" || name == "System.Error.EACCES" ||
+      name == "System.Error.EPERM") {
     return Fail(Error(ErrorCode::kPermissionDenied,
                       "the bus does not let this user own org.keyward.Keyd1; install the bus "
                       "policy dbus/org.keyward.Keyd1.conf")

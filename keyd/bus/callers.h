@@ -16,7 +16,8 @@ class Callers {
  public:
   explicit Callers(sdbus::IConnection& connection);
 
-  // The caller of the method that `object` is handling. Throws sdbus::Error when the bus does not say.
+  // The caller of the method that `object` is handling. Throws sdbus::Error when the bus does not
+  // say.
   template <class Object>
   policy::Caller Current(const Object& object) {
     return Identify(CurrentSender(object));

@@ -44,8 +44,8 @@ std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>
 KeyObject::Versions() {
   std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>> versions;
   for (const std::shared_ptr<KeyVersion>& version : key().versions) {
-    const auto created = std::chrono::duration_cast<std::chrono::seconds>(
-        version->created().time_since_epoch());
+    const auto created =
+        std::chrono::duration_cast<std::chrono::seconds>(version->created().time_since_epoch());
     versions.emplace_back(version->number(), std::string(keyward::Name(version->state())),
                           version->public_key().spki(), static_cast<uint64_t>(created.count()));
   }

@@ -23,9 +23,7 @@ Result<std::optional<uint32_t>> TimeoutOption(
 }
 
 // The state of the newest version says what the key is good for.
-std::string StateOf(const Key& key) {
-  return std::string(Name(key.versions.back()->state()));
-}
+std::string StateOf(const Key& key) { return std::string(Name(key.versions.back()->state())); }
 
 }  // namespace
 
@@ -53,11 +51,11 @@ void ManagerObject::OpenSession(sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>&
 std::tuple<sdbus::ObjectPath, sdbus::UnixFd> ManagerObject::OpenKey(const std::string& key) {
   const policy::Caller caller = context_.callers.Current(getObject());
   UniqueFd channel = Unwrap(context_.service.OpenKey(caller, key));
-  return {sdbus::ObjectPath(KeyObjectPath(key)),
-          sdbus::UnixFd(channel.Release(), sdbus::adopt_fd)};
+  return {sdbus::ObjectPath(KeyObjectPath(key)), sdbus::UnixFd(channel.Release(), sdbus::adopt_fd)};
 }
 
-std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
+std::vector<
+    sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
 ManagerObject::ListKeys() {
   const policy::Caller caller = context_.callers.Current(getObject());
   std::vector<

@@ -18,9 +18,7 @@ class Reply {
   Reply(std::shared_ptr<sdbus::IConnection> connection, sdbus::Result<Values...>&& result)
       : state_(std::make_shared<State>(std::move(connection), std::move(result))) {}
 
-  void Send(const Values&... values) const {
-    state_->result.returnResults(values...);
-  }
+  void Send(const Values&... values) const { state_->result.returnResults(values...); }
   void SendError(const Error& error) const { state_->result.returnError(ToBusError(error)); }
 
  private:

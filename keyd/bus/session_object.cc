@@ -16,8 +16,8 @@ std::string RoleName(session::Role role) {
 }
 
 uint64_t SecondsLeft(const LiveSession& session, const Clock& clock) {
-  const auto left = std::chrono::duration_cast<std::chrono::seconds>(session.NextDeadline() -
-                                                                     clock.Monotonic());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::seconds>(session.NextDeadline() - clock.Monotonic());
   return static_cast<uint64_t>(std::max<int64_t>(left.count(), 0));
 }
 
@@ -80,9 +80,7 @@ std::string SessionObject::Peer() { return session_->info().peer; }
 std::string SessionObject::Protocol() { return session_->info().protocol; }
 std::string SessionObject::Role() { return RoleName(session_->info().role); }
 std::string SessionObject::State() { return std::string(Name(session_->state())); }
-uint64_t SessionObject::ExpiresIn() {
-  return SecondsLeft(*session_, context_.daemon.clock);
-}
+uint64_t SessionObject::ExpiresIn() { return SecondsLeft(*session_, context_.daemon.clock); }
 uint64_t SessionObject::Sealed() { return session_->counters().sealed; }
 uint64_t SessionObject::Opened() { return session_->counters().opened; }
 uint64_t SessionObject::BytesSealed() { return session_->counters().bytes_sealed; }

@@ -13,8 +13,7 @@ namespace keyward::bus {
 // /org/keyward/Keyd1/session/N
 std::string SessionObjectPath(uint64_t id);
 
-class SessionObject final
-    : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Session_adaptor> {
+class SessionObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Session_adaptor> {
  public:
   SessionObject(Context& context, std::shared_ptr<LiveSession> session);
   ~SessionObject();

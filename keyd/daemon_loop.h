@@ -1,0 +1,40 @@
+// The bus thread: waits for the bus, for other threads, for time and for signals.
+#pragma once
+
+#include "keyd/bus/bus_server.h"
+#include "keyd/post_queue.h"
+
+namespace keyward {
+
+struct DaemonLoopParts {
+  Daemon& daemon;
+  AdminService& admin;
+  bus::BusServer& bus;
+  PostQueue& posts;
+  const UniqueFd& signals;
+};
+
+// Runs until SIGTERM or SIGINT. A bus that goes away is asked again, with sessions living on
+// meanwhile; a custodian that does not serve is tried again every few seconds.
+class DaemonLoop {
+ public:
+  explicit DaemonLoop(DaemonLoopParts parts) : parts_(parts) {}
+
+  void Run();
+
+ private:
+  // Waits for the next event, at most until the next thing that is due.
+  void Wait();
+  void ServeBus();
+  void Reconnect(MonotonicTime now);
+  void CheckCustodians(MonotonicTime now);
+  void HandleSignal(int signal);
+
+  const DaemonLoopParts parts_;
+  bool stopping_ = false;
+  MonotonicTime next_connect_{};
+  std::chrono::milliseconds connect_delay_{100};
+  MonotonicTime next_check_{};
+};
+
+}  // namespace keyward

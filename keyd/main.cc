@@ -1,0 +1,101 @@
+// keyd: the one place where Keyward's parts are wired together.
+#include <sodium.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <thread>
+
+#include "core/secret_memory.h"
+#include "keyd/custodians.h"
+#include "keyd/daemon_loop.h"
+#include "keyd/log.h"
+#include "keyd/process.h"
+#include "keyd/version.h"
+#include "policy/security_yaml.h"
+#include "policy/system_names.h"
+
+namespace keyward {
+namespace {
+
+struct Arguments {
+  std::string config = "/etc/keyward/security.yaml";
+  std::string state = "/var/lib/keyward";
+};
+
+Result<policy::Policy> ReadPolicy(const std::string& path) {
+  KEYWARD_ASSIGN(const std::string text, ReadTextFile(path, policy::kMaxSecurityYaml));
+  Result<policy::Policy> policy = policy::ReadSecurityYaml(text, policy::SystemNames());
+  if (!policy) return Fail(policy.error().code(), path + ": " + policy.error().message());
+  return policy;
+}
+
+// Everything that lives as long as the service. In order: what is last goes first.
+Result<void> Serve(const Arguments& arguments) {
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_ASSIGN(const SecretMemoryKind memory, ProbeSecretMemory());
+  KEYWARD_ASSIGN(policy::Policy policy, ReadPolicy(arguments.config));
+  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  KEYWARD_ASSIGN(const UniqueFd signals, CatchSignals());
+  const SystemClock clock;
+  SystemRng rng;
+  KEYWARD_ASSIGN(const std::unique_ptr<Store> store, Store::Open(arguments.state + "/state.db"));
+  KEYWARD_ASSIGN(const StoredState state, store->Load());
+  KEYWARD_ASSIGN(const std::unique_ptr<PostQueue> posts, PostQueue::Create());
+  const auto post = [&posts](std::function<void()> work) { posts->Post(std::move(work)); };
+  KEYWARD_ASSIGN(Registry registry, Registry::Create(*store, state));
+  SessionTable sessions;
+  KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock));
+  KEYWARD_ASSIGN(const std::unique_ptr<KeyRing> keys,
+                 KeyRing::Create({*store, pools, clock, rng, post}, state));
+  KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
+                 ChannelServer::Create(std::max(1U, std::thread::hardware_concurrency())));
+  Daemon daemon{.clock = clock,
+                .rng = rng,
+                .pools = pools,
+                .keys = *keys,
+                .registry = registry,
+                .sessions = sessions,
+                .channels = *channels,
+                .post = post,
+                .policy = std::make_shared<const policy::Policy>(std::move(policy))};
+  Service service(daemon);
+  AdminService admin(daemon, service, [&arguments] { return ReadPolicy(arguments.config); });
+  bus::BusServer bus({daemon, service, admin, clock.Monotonic()});
+  KEYWARD_TRY(bus.Connect());
+  Log(LogLevel::kNotice, "keyd {} serves: {} keys, secrets in {}", kVersionText,
+      keys->keys().size(),
+      memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
+  DaemonLoop({daemon, admin, bus, *posts, signals}).Run();
+  sessions.EndWhere([](const SessionInfo&) { return true; },
+                    Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
+  // The custodians' threads stop before what their tasks refer to.
+  for (auto& [name, pool] : pools) pool->Stop();
+  LogLine(LogLevel::kNotice, "keyd has stopped");
+  return {};
+}
+
+int Main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app{
+      "keyd keeps keys in a TPM or HSM and hands out sessions over D-Bus.\n"
+      "Bus: the system bus, or the one at DBUS_SYSTEM_BUS_ADDRESS.\n"
+      "Example: keyd --config /etc/keyward/security.yaml --state /var/lib/keyward"};
+  app.add_option("--config", arguments.config, "security.yaml")->capture_default_str();
+  app.add_option("--state", arguments.state, "directory of keyd's own (mode 0700)")
+      ->capture_default_str();
+  app.set_version_flag("--version", kVersionText);
+  CLI11_PARSE(app, argc, argv);
+  if (sodium_init() < 0) {
+    LogLine(LogLevel::kError, "libsodium does not start");
+    return 1;
+  }
+  const Result<void> served = Serve(arguments);
+  if (served) return 0;
+  Log(LogLevel::kError, "cannot start: {} [{}]", served.error().ToString(), served.error().cause());
+  return 1;
+}
+
+}  // namespace
+}  // namespace keyward
+
+int main(int argc, char** argv) { return keyward::Main(argc, argv); }

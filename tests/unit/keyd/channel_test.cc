@@ -1,0 +1,199 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <future>
+
+#include "core/encoding.h"
+#include "keyd/channel_server.h"
+#include "tests/support/matchers.h"
+
+namespace keyward {
+namespace {
+
+using channel::Header;
+using channel::Opcode;
+using channel::Packet;
+using channel::PacketReceiver;
+using testing_support::FailsWith;
+
+// Answers every request with its own body, or keeps it open.
+class EchoHandler final : public ChannelHandler {
+ public:
+  void OnRequest(const std::shared_ptr<Channel>& channel, const Packet& packet) override {
+    if (packet.header.opcode == Opcode::kSign) {
+      channel->Defer(packet.header);
+    } else {
+      channel->Reply(packet.header, {packet.body});
+    }
+  }
+  void OnClosed() override { closed_.set_value(); }
+  std::future<void> closed() { return closed_.get_future(); }
+
+ private:
+  std::promise<void> closed_;
+};
+
+class ChannelTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(server_, ChannelServer::Create(2));
+    ASSERT_OK_AND_ASSIGN(auto pair, Channel::CreatePair(handler_));
+    channel_ = std::move(pair.first);
+    client_ = std::move(pair.second);
+    // The client of these tests waits for its answers.
+    ASSERT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
+    ASSERT_OK(server_->Serve(channel_));
+  }
+  void Send(Header header, ByteView body) {
+    const Result<bool> sent = channel::SendPacket(client_.get(), header, {body});
+    ASSERT_OK(sent);
+    ASSERT_TRUE(*sent);
+  }
+  Result<Packet> Receive() {
+    KEYWARD_ASSIGN(const std::optional<Packet> packet, receiver_.Receive(client_.get()));
+    return *packet;
+  }
+
+  std::shared_ptr<EchoHandler> handler_ = std::make_shared<EchoHandler>();
+  std::unique_ptr<ChannelServer> server_;
+  std::shared_ptr<Channel> channel_;
+  UniqueFd client_;
+  PacketReceiver receiver_;
+};
+
+TEST_F(ChannelTest, RepliesCarryTheIdOfTheirRequest) {
+  for (uint32_t id = 1; id <= 40; ++id) Send({.opcode = Opcode::kSeal, .request_id = id}, Bytes{7});
+  for (uint32_t id = 1; id <= 40; ++id) {
+    ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
+    EXPECT_EQ(reply.header.request_id, id);
+    EXPECT_EQ(reply.header.status, 0);
+    EXPECT_EQ(ToBytes(reply.body), Bytes{7});
+  }
+}
+
+TEST_F(ChannelTest, ALargeBodyTravelsInAMemfd) {
+  const Bytes large(channel::kMaxInlineBody + 1, 0x5a);
+  Send({.opcode = Opcode::kSeal, .request_id = 1}, large);
+  ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
+  EXPECT_EQ(reply.header.flags, channel::kBodyInMemfd);
+  EXPECT_EQ(ToBytes(reply.body), large);
+}
+
+TEST_F(ChannelTest, AClientThatDoesNotReadGetsEverythingInTheEnd) {
+  const Bytes body(60'000, 1);
+  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
+  uint32_t sent = 0;
+  while (true) {
+    const Result<bool> more =
+        channel::SendPacket(client_.get(), {.opcode = Opcode::kSeal, .request_id = sent}, {body});
+    ASSERT_OK(more);
+    if (!*more) break;
+    ++sent;
+  }
+  ASSERT_GT(sent, 2U);
+  ASSERT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
+  for (uint32_t id = 0; id < sent; ++id) {
+    ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
+    ASSERT_EQ(reply.header.request_id, id);
+  }
+}
+
+TEST_F(ChannelTest, TooManyOpenRequestsAreBusy) {
+  for (uint32_t id = 0; id <= channel::kMaxInFlight; ++id) {
+    Send({.opcode = Opcode::kSign, .request_id = id}, {});
+  }
+  ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
+  EXPECT_EQ(reply.header.request_id, channel::kMaxInFlight);
+  const Error error = channel::DecodeError(reply.header.status, reply.body);
+  EXPECT_EQ(error.code(), ErrorCode::kBusy);
+  EXPECT_GT(error.retry_after_ms(), 0U);
+}
+
+TEST_F(ChannelTest, ClosingTheClientsEndIsNoticed) {
+  std::future<void> closed = handler_->closed();
+  client_.Reset();
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+}
+
+TEST_F(ChannelTest, ClosingHereTellsTheClientWhy) {
+  std::future<void> closed = handler_->closed();
+  channel_->Close(Error(ErrorCode::kRevoked, "the key was revoked"));
+  ASSERT_OK_AND_ASSIGN(const Packet last, Receive());
+  EXPECT_EQ(last.header.opcode, Opcode::kClosed);
+  EXPECT_EQ(channel::DecodeError(last.header.status, last.body).code(), ErrorCode::kRevoked);
+  EXPECT_THAT(Receive(), FailsWith(ErrorCode::kSessionClosed));
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+}
+
+// Sends raw bytes, and possibly a descriptor, and expects the channel to be cut with `code`.
+class BadPacketTest : public ChannelTest {
+ protected:
+  void ExpectCut(ByteView packet, ErrorCode code, int attached = -1) {
+    iovec buffer{const_cast<uint8_t*>(packet.data()), packet.size()};
+    msghdr message{};
+    message.msg_iov = &buffer;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    if (attached >= 0) {
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      cmsghdr* c = CMSG_FIRSTHDR(&message);
+      c->cmsg_level = SOL_SOCKET;
+      c->cmsg_type = SCM_RIGHTS;
+      c->cmsg_len = CMSG_LEN(sizeof(int));
+      std::memcpy(CMSG_DATA(c), &attached, sizeof(int));
+    }
+    ASSERT_GE(sendmsg(client_.get(), &message, MSG_NOSIGNAL), 0);
+    ASSERT_OK_AND_ASSIGN(const Packet last, Receive());
+    EXPECT_EQ(last.header.opcode, Opcode::kClosed);
+    EXPECT_EQ(channel::DecodeError(last.header.status, last.body).code(), code);
+  }
+  Bytes Encode(Header header) {
+    Bytes packet(channel::kHeaderSize);
+    channel::EncodeHeader(header, std::span<uint8_t, channel::kHeaderSize>(packet));
+    return packet;
+  }
+};
+
+TEST_F(BadPacketTest, TruncatedHeader) { ExpectCut(Bytes(15, 1), ErrorCode::kMalformed); }
+
+TEST_F(BadPacketTest, UnknownVersion) {
+  Bytes packet = Encode({.opcode = Opcode::kSeal});
+  packet[0] = 2;
+  ExpectCut(packet, ErrorCode::kMalformed);
+}
+
+TEST_F(BadPacketTest, BodyShorterThanItSays) {
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 1}), ErrorCode::kMalformed);
+}
+
+TEST_F(BadPacketTest, BodyBeyondTheLimit) {
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 0xffffffff}), ErrorCode::kTooLarge);
+}
+
+TEST_F(BadPacketTest, MemfdPromisedButNotSent) {
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
+            ErrorCode::kMalformed);
+}
+
+TEST_F(BadPacketTest, APipeInPlaceOfAMemfdDoesNotStallTheDaemon) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
+            ErrorCode::kMalformed, ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_F(BadPacketTest, AMemfdShorterThanTheBody) {
+  const UniqueFd memfd(memfd_create("short", MFD_CLOEXEC));
+  ASSERT_EQ(ftruncate(memfd.get(), 4), 0);
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
+            ErrorCode::kMalformed, memfd.get());
+}
+
+}  // namespace
+}  // namespace keyward
