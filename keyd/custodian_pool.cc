@@ -92,7 +92,9 @@ void CustodianPool::Run() {
       if (stopping_) return;
       job = queue_.Pop();
     }
-    if (job) Record(Perform(*job, custodian), custodian.get());
+    if (!job) continue;
+    const Result<void> outcome = Perform(*job, custodian);
+    Record(outcome, custodian.get());
   }
 }
 

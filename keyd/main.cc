@@ -44,7 +44,7 @@ Result<void> Serve(const Arguments& arguments) {
   const auto post = [&posts](std::function<void()> work) { posts->Post(std::move(work)); };
   KEYWARD_ASSIGN(Registry registry, Registry::Create(*store, state));
   SessionTable sessions;
-  KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock));
+  KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
   KEYWARD_ASSIGN(const std::unique_ptr<KeyRing> keys,
                  KeyRing::Create({*store, pools, clock, rng, post}, state));
   KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
