@@ -87,6 +87,15 @@ Result<AicoReceiver> AicoReceiver::Create(SecretBytes key, uint32_t max_message_
 }
 
 Result<void> AicoReceiver::Open(ByteView frame, Bytes& plaintext, std::string& metadata) {
+  Result<void> opened = OpenNext(frame, plaintext, metadata);
+  if (!opened) {
+    plaintext.clear();
+    metadata.clear();
+  }
+  return opened;
+}
+
+Result<void> AicoReceiver::OpenNext(ByteView frame, Bytes& plaintext, std::string& metadata) {
   KEYWARD_ASSIGN(const ParsedFrame parsed, ParseFrame(frame, max_message_size_));
   KEYWARD_ASSIGN(ParsedMetadata meta, ParseMetadata(AsText(parsed.metadata)));
   const bool next_epoch = meta.epoch == epoch_ + 1;
@@ -100,14 +109,9 @@ Result<void> AicoReceiver::Open(ByteView frame, Bytes& plaintext, std::string& m
   XChaCha& cipher = next ? *next : cipher_;
   plaintext.resize(parsed.sealed.size() - kXChaChaTagSize);
   // The tag first: nothing that is not the peer's can learn or change where the numbers stand.
-  if (Result<void> opened = cipher.Open(parsed.nonce, parsed.metadata, parsed.sealed, plaintext);
-      !opened) {
-    plaintext.clear();
-    return opened;
-  }
+  KEYWARD_TRY(cipher.Open(parsed.nonce, parsed.metadata, parsed.sealed, plaintext));
   if (meta.sequence != sequence_) {
     sodium_memzero(plaintext.data(), plaintext.size());
-    plaintext.clear();
     return Fail(ErrorCode::kReplayed, meta.sequence < sequence_
                                           ? "the message came before; it is a replay"
                                           : "a message before this one is missing");

@@ -48,6 +48,8 @@ class AicoReceiver {
   Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata);
 
  private:
+  Result<void> OpenNext(ByteView frame, Bytes& plaintext, std::string& metadata);
+
   AicoReceiver(XChaCha cipher, uint32_t max) : cipher_(std::move(cipher)), max_message_size_(max) {}
 
   XChaCha cipher_;

@@ -13,15 +13,17 @@ using nlohmann::json;
 
 constexpr const char* kSequence = "seq";
 constexpr const char* kEpoch = "epoch";
-constexpr int kMaxDepth = 16;
+constexpr int kMaxDepth = 16;  // objects and arrays, one in the other
 
 // A JSON object, or nothing. Depth is bounded, because writing JSON out is recursive.
 std::optional<json> ParseObject(std::string_view text) {
   bool too_deep = false;
   json value = json::parse(
       text.begin(), text.end(),
-      [&too_deep](int depth, json::parse_event_t, json&) {
-        too_deep = too_deep || depth > kMaxDepth;
+      [&too_deep](int depth, json::parse_event_t event, json&) {
+        const bool opens =
+            event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+        too_deep = too_deep || (opens && depth >= kMaxDepth);
         return !too_deep;
       },
       /*allow_exceptions=*/false);

@@ -16,7 +16,9 @@ struct ParsedMetadata {
 };
 
 // {"seq":N,"epoch":E,...}. `application` is "" or a JSON object of at most 4096 bytes without these
-// two members. Errors: kMalformed, kTooLarge.
+// two members, with at most 16 objects and arrays one in the other. It is written out anew:
+// members in the order of their names, the last of several with one name. Errors: kMalformed,
+// kTooLarge.
 Result<std::string> ComposeMetadata(uint64_t sequence, uint64_t epoch,
                                     std::string_view application);
 

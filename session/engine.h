@@ -37,7 +37,8 @@ class Engine {
   virtual Result<void> Seal(ByteView plaintext, std::string_view metadata, Bytes& frame) = 0;
 
   // Replaces `plaintext` and `metadata` by what the peer's `frame` holds. A frame that fails
-  // changes nothing. Errors: kWrongState, kMalformed, kTooLarge, kAuthenticationFailed, kReplayed.
+  // leaves the session as it was and both of them empty. Errors: kWrongState, kMalformed,
+  // kTooLarge, kAuthenticationFailed, kReplayed.
   virtual Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata) = 0;
 
   // Moves the sending direction to a fresh key; the peer follows by itself. Errors: kWrongState,
