@@ -94,7 +94,7 @@ void CustodianPool::Run() {
     }
     if (!job) continue;
     const Result<void> outcome = Perform(*job, custodian);
-    Record(outcome, custodian.get());
+    Record(*job, outcome, custodian.get());
   }
 }
 
@@ -113,7 +113,8 @@ Result<void> CustodianPool::Perform(const Job& job, std::unique_ptr<Custodian>& 
   return job.task(custodian.get());
 }
 
-void CustodianPool::Record(const Result<void>& outcome, const Custodian* custodian) {
+void CustodianPool::Record(const Job& job, const Result<void>& outcome,
+                           const Custodian* custodian) {
   const bool failed = IsHardwareFailure(outcome);
   const bool refused = !outcome && outcome.error().code() == ErrorCode::kCircuitBreakerOpen;
   const std::lock_guard lock(mutex_);
@@ -125,6 +126,9 @@ void CustodianPool::Record(const Result<void>& outcome, const Custodian* custodi
     return;
   }
   breaker_.RecordSuccess();
+  // A task may succeed without asking the hardware anything: only a health check says that it is
+  // back.
+  if (!job.is_probe) return;
   if (status_.failure || status_.description.empty()) {
     status_.description = custodian == nullptr ? name_ : custodian->Describe();
     Log(LogLevel::kInfo, "{} serves: {}", name_, status_.description);

@@ -53,7 +53,7 @@ class CustodianPool {
 
   void Run();
   Result<void> Perform(const Job& job, std::unique_ptr<Custodian>& custodian);
-  void Record(const Result<void>& outcome, const Custodian* custodian);
+  void Record(const Job& job, const Result<void>& outcome, const Custodian* custodian);
 
   const std::string name_;
   const CustodianFactory factory_;

@@ -15,6 +15,7 @@ namespace {
 constexpr std::chrono::milliseconds kShortestDelay{100};
 constexpr std::chrono::milliseconds kLongestDelay{5000};
 constexpr std::chrono::seconds kCheckInterval{2};
+constexpr int kHealthyInterval = 5;  // of those: hardware that serves is asked less often
 
 }  // namespace
 
@@ -76,9 +77,11 @@ void DaemonLoop::Reconnect(MonotonicTime now) {
 void DaemonLoop::CheckCustodians(MonotonicTime now) {
   if (now < next_check_) return;
   next_check_ = now + kCheckInterval;
+  const bool ask_all = checks_++ % kHealthyInterval == 0;
   for (const auto& [name, pool] : parts_.daemon.pools) {
     const CustodianStatus status = pool->Status();
-    if (!status.failure && !status.description.empty()) continue;
+    const bool serves = !status.failure && !status.description.empty();
+    if (serves && !ask_all) continue;
     pool->CheckHealth([this, raw = pool.get()](const Result<void>& healthy) {
       if (!healthy) return;
       parts_.daemon.post([this, raw] { parts_.daemon.keys.SweepPending(*raw); });

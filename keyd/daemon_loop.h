@@ -35,6 +35,7 @@ class DaemonLoop {
   MonotonicTime next_connect_{};
   std::chrono::milliseconds connect_delay_{100};
   MonotonicTime next_check_{};
+  int checks_ = 0;
 };
 
 }  // namespace keyward

@@ -22,8 +22,10 @@ void LiveSession::Step(Bytes input, StepDone done) {
       info_.caller.uid, [self, input = std::move(input), done](Result<SignFunction> sign) {
         if (!sign) return done(Fail(sign.error()));
         Result<session::StepResult> result = self->StepNow(input, *sign);
-        if (!result) self->End(result.error());
-        done(std::move(result));
+        const std::optional<Error> failure =
+            result ? std::nullopt : std::optional<Error>(result.error());
+        done(std::move(result));  // the answer first: the end closes the channel
+        if (failure) self->End(*failure);
       });
   if (!queued) done(Fail(queued.error()));
 }

@@ -67,11 +67,16 @@ class Agent:
     def channel(self, handle, method, *arguments):
         return getattr(self.channels[handle], method)(*arguments)
 
-    def flood(self, handle, opcode, body, count):
-        """Sends `count` requests without reading, then reads as many answers; their statuses."""
-        for _ in range(count):
-            self.channels[handle].send(opcode, body)
-        return [self.channels[handle].receive()[1] for _ in range(count)]
+    def flood(self, handle, opcode, body, count, window=32):
+        """Sends `count` requests with `window` of them in flight; the answers' statuses."""
+        channel, statuses = self.channels[handle], []
+        for sent in range(count):
+            channel.send(opcode, body)
+            if sent >= window:
+                statuses.append(channel.receive()[1])
+        while len(statuses) < count:
+            statuses.append(channel.receive()[1])
+        return statuses
 
     def send_raw(self, handle, data):
         self.channels[handle].socket.send(data)

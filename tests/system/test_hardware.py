@@ -1,0 +1,113 @@
+"""Tokens and TPMs that are missing, vanish, come back or refuse the PIN."""
+
+import os
+import unittest
+
+from harness import FRONTEND, ME, SystemTest
+
+ROOT = "/org/keyward/Keyd1"
+
+
+class TpmTest(SystemTest):
+    HSM = False
+    PAIR = ("tpm", "tpm")
+
+    def test_a_tpm_that_vanishes_and_comes_back(self):
+        frontend, backend = self.open_pair()
+        self.service.kill_tpm()
+        # What is unsealed and what runs goes on; what needs the chip says so.
+        frame = frontend.channel("s", "seal", b"no chip", b"")
+        self.assertEqual(backend.channel("s", "open", frame)[0], b"no chip")
+        self.assert_refused("CustodianUnavailable", self.service.admin_call, "RotateKey",
+                            "frontend-id")
+        self.service.wait_health("degraded")
+        self.service.start_tpm()
+        self.service.wait_health("ok")
+        self.assertEqual(self.service.admin_call("RotateKey", "frontend-id"), 3)
+        self.assert_serving()
+
+    def test_a_tpm_that_is_missing_at_start(self):
+        self.open_pair()
+        self.service.stop_keyd()
+        self.service.kill_tpm()
+        self.service.start()
+        self.service.wait_health("degraded")
+        frontend = self.service.module(FRONTEND)
+        frontend.open_session("s", "frontend-id", "responder", "backend")
+        self.service.start_tpm()
+        self.service.wait_health("ok")
+        self.assert_serving()
+
+    def test_another_tpm_is_refused(self):
+        self.open_pair()
+        self.service.stop_keyd()
+        self.service.script("stop", self.service.root / "tpm")
+        os.rename(self.service.root / "tpm", self.service.root / "first-tpm")
+        self.service.start_tpm()
+        self.service.start()
+        self.service.wait_health("degraded")
+        status = self.service.module(ME).property(ROOT, "Manager", "Custodians")
+        self.assertEqual(status[0][2], "CustodianReplaced")
+        self.service.script("stop", self.service.root / "tpm")
+        os.rename(self.service.root / "tpm", self.service.root / "second-tpm")
+        os.rename(self.service.root / "first-tpm", self.service.root / "tpm")
+        self.service.start_tpm()
+        self.service.wait_health("ok")
+        self.assert_serving()
+
+
+class HsmTest(SystemTest):
+    TPM = False
+    PAIR = ("hsm", "hsm")
+
+    def tokens(self):
+        return self.service.root / "token/tokens"
+
+    def write_pin(self, pin):
+        path = self.service.root / "token/hsm.pin"
+        path.write_text(pin)
+
+    def test_a_token_that_vanishes_and_comes_back(self):
+        self.open_pair()
+        self.service.stop_keyd()
+        hidden = self.tokens().with_name("hidden")
+        os.rename(self.tokens(), hidden)
+        self.service.start()
+        self.service.wait_health("degraded")
+        self.assert_refused("CustodianUnavailable", self.service.admin_call, "RotateKey",
+                            "frontend-id")
+        os.rename(hidden, self.tokens())
+        self.service.wait_health("ok")
+        self.assert_serving()
+
+    def test_a_wrong_pin_is_tried_once(self):
+        self.open_pair()
+        self.service.stop_keyd()
+        right = (self.service.root / "token/hsm.pin").read_text()
+        self.write_pin("000000000000")
+        self.service.start()
+        self.service.wait_health("degraded")
+        status = self.service.module(ME).property(ROOT, "Manager", "Custodians")
+        self.assertEqual(status[0][2], "PinRejected")
+        self.service.restart_keyd()
+        self.service.wait_health("degraded")
+        self.assert_refused("PinRejected", self.service.admin_call, "RotateKey", "frontend-id")
+        self.write_pin(right)
+        self.service.wait_health("ok")
+        self.assert_serving()
+
+
+class BothTest(SystemTest):
+    def test_one_that_is_gone_leaves_the_other_serving(self):
+        self.service.enrol_pair()
+        self.service.kill_tpm()
+        self.assertEqual(self.service.admin_call("RotateKey", "frontend-id"), 2)
+        self.assert_refused("CustodianUnavailable", self.service.admin_call, "RotateKey",
+                            "backend-id")
+        self.service.start_tpm()
+        self.service.wait_health("ok")
+        self.assert_serving()
+
+
+if __name__ == "__main__":
+    unittest.main()

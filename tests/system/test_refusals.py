@@ -1,0 +1,123 @@
+"""Who may do what: every refusal is clear, and keyd serves on."""
+
+import unittest
+
+from harness import BACKEND, FRONTEND, IS_ROOT, STRANGER, SystemTest
+
+
+class RefusalTest(SystemTest):
+    PAIR = ("tpm", "tpm")
+    HSM = False
+
+    def setUp(self):
+        super().setUp()
+        self.service.enrol_pair(*self.PAIR)
+        self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "tpm")
+        self.frontend = self.service.module(FRONTEND)
+
+    def tearDown(self):
+        self.assert_serving()
+
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_a_caller_that_no_rule_names(self):
+        stranger = self.service.module(STRANGER)
+        self.assertEqual(stranger.manager("ListKeys"), [])
+        self.assert_refused("PermissionDenied", stranger.open_session, "s", "frontend-id",
+                            "initiator", "backend")
+        self.assert_refused("PermissionDenied", stranger.open_key, "k", "web")
+
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_another_modules_key(self):
+        self.assert_refused("PermissionDenied", self.frontend.open_key, "k", "web")
+        self.assert_refused("PermissionDenied", self.frontend.open_session, "s", "backend-id",
+                            "responder", "frontend")
+        self.assert_refused("PermissionDenied", self.frontend.bytes_call,
+                            "/org/keyward/Keyd1/key/web", "Key", "SignHandshake", "tls13-server",
+                            b"x")
+
+    def test_an_unknown_key_reads_as_one_that_is_not_granted(self):
+        unknown = self.assert_refused("PermissionDenied", self.frontend.open_session, "s",
+                                      "no-such-key", "initiator", "backend")
+        if IS_ROOT:
+            self.assertEqual(unknown, self.assert_refused(
+                "PermissionDenied", self.frontend.open_session, "s", "backend-id", "initiator",
+                "backend"))
+
+    def test_a_granted_key_that_does_not_exist(self):
+        self.assert_refused("NotFound", self.frontend.open_key, "k", "front-web")
+
+    def test_unknown_protocol_role_and_option(self):
+        self.assert_refused("UnknownProtocol", self.frontend.open_session, "s", "frontend-id",
+                            "initiator", "backend", {}, "ipsec")
+        self.assert_refused("InvalidArgument", self.frontend.open_session, "s", "frontend-id",
+                            "boss", "backend")
+        for options in ({"colour": 1}, {"timeout": 0}, {"timeout": 3601}):
+            self.assert_refused("InvalidArgument", self.frontend.open_session, "s", "frontend-id",
+                                "initiator", "backend", options)
+
+    def test_a_peer_that_is_not_allowed(self):
+        self.assert_refused("PeerNotAllowed", self.frontend.open_session, "s", "frontend-id",
+                            "initiator", "elsewhere")
+
+    def test_a_peer_that_is_not_enrolled(self):
+        self.service.admin_call("RemoveModule", "backend")
+        self.assert_refused("NotFound", self.frontend.open_session, "s", "frontend-id",
+                            "initiator", "backend")
+        self.service.admin_call("EnrolModule", "backend", "backend-id")
+
+    def test_a_module_that_is_not_enrolled_any_more(self):
+        self.service.admin_call("RemoveModule", "frontend")
+        self.assert_refused("PermissionDenied", self.frontend.open_session, "s", "frontend-id",
+                            "initiator", "backend")
+        self.service.admin_call("EnrolModule", "frontend", "frontend-id")
+
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_only_admins_administer(self):
+        for call in (("ListSessions",), ("RotateKey", "web"), ("ReloadPolicy",)):
+            with self.assertRaises(Exception) as caught:
+                self.frontend.admin(*call)
+            # The bus policy refuses before keyd is asked.
+            self.assertIn("AccessDenied", str(caught.exception))
+
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_a_session_is_its_openers_alone(self):
+        path = self.frontend.open_session("s", "frontend-id", "initiator", "backend")
+        backend = self.service.module(BACKEND)
+        self.assert_refused("NotFound", backend.bytes_call, path, "Session", "Step", b"")
+        self.assert_refused("NotFound", backend.call, path, "Session", "Close")
+        self.assertEqual(self.frontend.property(path, "Session", "State"), "handshake")
+
+    def test_admin_mistakes(self):
+        admin = self.service.admin_call
+        for code, call in (
+                ("AlreadyExists", ("GenerateKey", "web", "ecdsa-p256", "hardware", "tpm")),
+                ("InvalidArgument", ("GenerateKey", "../etc", "ecdsa-p256", "hardware", "tpm")),
+                ("InvalidArgument", ("GenerateKey", "", "ecdsa-p256", "hardware", "tpm")),
+                ("InvalidArgument", ("GenerateKey", "new", "dsa", "hardware", "tpm")),
+                ("InvalidArgument", ("GenerateKey", "new", "ed25519", "hidden", "tpm")),
+                ("NotSupported", ("GenerateKey", "new", "ed25519", "hardware", "cloud")),
+                ("NotSupported", ("GenerateKey", "new", "ed25519", "hardware", "tpm")),
+                ("NotSupported", ("GenerateKey", "new", "ecdsa-p256", "sealed", "tpm")),
+                ("NotFound", ("RotateKey", "no-such-key")),
+                ("NotFound", ("RevokeKey", "no-such-key", 0)),
+                ("NotFound", ("RevokeKey", "web", 7)),
+                ("NotFound", ("DestroyKey", "no-such-key")),
+                ("NotFound", ("EnrolModule", "no-such-module", "web")),
+                ("InvalidArgument", ("EnrolModule", "frontend", "web")),
+                ("NotFound", ("RemoveModule", "no-such-module")),
+                ("NotFound", ("RemovePeer", "no-such-peer")),
+                ("NotFound", ("EndSessions", "/org/keyward/Keyd1/session/999", "")),
+                ("NotFound", ("EndSessions", "/somewhere", ""))):
+            with self.subTest(call=call):
+                self.assert_refused(code, admin, *call)
+        self.assertEqual([k[0] for k in admin_keys(self.service)],
+                         ["backend-id", "frontend-id", "web"])
+
+
+def admin_keys(service):
+    from harness import ME
+    return service.module(ME).manager("ListKeys")
+
+
+if __name__ == "__main__":
+    unittest.main()

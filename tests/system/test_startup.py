@@ -1,0 +1,94 @@
+"""Starting, starting twice, bad configuration, and a bus that restarts."""
+
+import os
+import shutil
+import unittest
+
+from harness import FRONTEND, IS_ROOT, KEYD_USER, SystemTest
+
+
+class StartupTest(SystemTest):
+    HSM = False
+    PAIR = ("tpm", "tpm")
+
+    def test_a_second_keyd_on_the_same_state(self):
+        said = self.service.run_keyd()
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("another keyd uses the state directory", said.stderr)
+        self.service.enrol_pair(*self.PAIR)
+        self.assert_serving()
+
+    def test_a_second_keyd_on_the_same_bus(self):
+        other = self.service.root / "other-state"
+        other.mkdir(mode=0o700)
+        if IS_ROOT:
+            shutil.chown(other, KEYD_USER)
+        said = self.service.run_keyd(other)
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("another keyd serves this bus", said.stderr)
+
+    def test_a_state_directory_that_others_may_read(self):
+        self.service.stop_keyd()
+        os.chmod(self.service.state, 0o750)
+        said = self.service.run_keyd()
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("mode 0700", said.stderr)
+
+    def test_configuration_that_does_not_hold(self):
+        self.service.stop_keyd()
+        for text, expected in (
+                ("version: 1\nmodules: [\n", "line 3"),
+                ("version: 1\nmoduls: {}\n", "line 2"),
+                ("version: 1\nmodules:\n  a: {users: [root], keys: {k: [fly]}}\n", "line 3"),
+                ("version: 1\nmodules:\n  a: {users: [no-such-user-x]}\n", "line 3"),
+                ("", "security.yaml"),
+                ("version: 1\n", "neither an 'hsm' nor a 'tpm'")):
+            with self.subTest(text=text):
+                self.service.write_policy(text)
+                said = self.service.run_keyd()
+                self.assertEqual(said.returncode, 1)
+                self.assertIn("Configuration", said.stderr)
+                self.assertIn(expected, said.stderr)
+
+    def test_a_configuration_that_is_missing(self):
+        self.service.stop_keyd()
+        (self.service.root / "security.yaml").unlink()
+        said = self.service.run_keyd()
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("security.yaml", said.stderr)
+
+    def test_reload_keeps_the_old_policy_when_the_new_one_does_not_hold(self):
+        frontend, _ = self.open_pair()
+        self.service.write_policy("version: 1\nmoduls: {}\n")
+        message = self.assert_refused("Configuration", self.service.admin_call, "ReloadPolicy")
+        self.assertIn("line 2", message)
+        self.assertTrue(frontend.channel("s", "seal", b"x", b""))
+        self.assert_serving()
+
+    def test_reload_ends_what_is_no_longer_allowed(self):
+        frontend, backend = self.open_pair()
+        self.service.write_policy(peers={"frontend": [], "backend": ["frontend"]})
+        self.service.keyd.send_signal(1)
+        self.assertEqual(frontend.channel("s", "wait_closed"), "PermissionDenied")
+        self.assertTrue(backend.is_open("s"))
+        self.assert_refused("PeerNotAllowed", frontend.open_session, "t", "frontend-id",
+                            "initiator", "backend")
+
+    def test_a_bus_that_restarts(self):
+        frontend, backend = self.open_pair()
+        before = len(self.service.log())
+        self.service.stop_bus()
+        self.service.wait_log("the bus is gone", after=before)
+        frame = frontend.channel("s", "seal", b"without a bus", b"")
+        self.assertEqual(backend.channel("s", "open", frame)[0], b"without a bus")
+        self.service.start_bus()
+        self.service.wait_log("connected to the bus", after=before)
+        sessions = self.service.admin_call("ListSessions")
+        self.assertEqual(len(sessions), 2)
+        again = self.service.module(FRONTEND)
+        self.assertEqual(again.property(sessions[0][0], "Session", "State"), "established")
+        self.assert_serving()
+
+
+if __name__ == "__main__":
+    unittest.main()
