@@ -109,6 +109,7 @@ Result<std::optional<Packet>> PacketReceiver::Receive(int socket) {
   const ByteView packet(inline_.data(), static_cast<size_t>(got));
   KEYWARD_ASSIGN(const Header header, DecodeHeader(packet));
   if ((header.flags & kBodyInMemfd) != 0) {
+    if (packet.size() != kHeaderSize) return Fail(ErrorCode::kMalformed, "two bodies");
     KEYWARD_TRY(ReadMemfd(attached.get(), header.body_size, large_));
     return Packet{header, large_};
   }

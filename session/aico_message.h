@@ -15,9 +15,9 @@
 
 namespace keyward::session {
 
-inline constexpr size_t kAicoMaxMetadata = 8 * 1024;             // bytes, as sent
-inline constexpr size_t kAicoMaxApplicationMetadata = 4 * 1024;  // bytes, as given
-inline constexpr uint32_t kAicoMaxMessage = uint32_t{16} << 20;  // bytes of plaintext
+inline constexpr size_t kAicoMaxMetadata = size_t{8} * 1024;             // bytes, as sent
+inline constexpr size_t kAicoMaxApplicationMetadata = size_t{4} * 1024;  // bytes, as given
+inline constexpr uint32_t kAicoMaxMessage = uint32_t{16} << 20;          // bytes of plaintext
 
 // The sending direction. One thread at a time.
 class AicoSender {

@@ -8,7 +8,7 @@
 
 namespace keyward::session {
 
-inline constexpr size_t kMaxRawPayload = 64 * 1024;  // bytes
+inline constexpr size_t kMaxRawPayload = size_t{64} * 1024;  // bytes
 
 // tls13-server, tls13-client: 64 spaces, the role's context string, a zero byte and a transcript
 // hash of 32 or 48 bytes (RFC 8446, 4.4.3). raw: 1..kMaxRawPayload bytes that do not begin as
