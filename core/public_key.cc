@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <sodium.h>
 
 #include <array>
 
@@ -83,12 +84,19 @@ const EVP_MD* DigestOf(Algorithm algorithm) {
   return nullptr;
 }
 
+// OpenSSL takes any 32 bytes, among them the points of low order, for which anybody can sign.
+bool IsEd25519Key(ByteView raw32) {
+  return raw32.size() == crypto_core_ed25519_BYTES &&
+         crypto_core_ed25519_is_valid_point(raw32.data()) == 1;
+}
+
 }  // namespace
 
 Result<PublicKey> PublicKey::FromEd25519(ByteView raw32) {
+  if (!IsEd25519Key(raw32)) return NotAKey();
   const PkeyPtr key(
       EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw32.data(), raw32.size()));
-  if (!key || raw32.size() != 32) return NotAKey();
+  if (!key) return NotAKey();
   KEYWARD_ASSIGN(Bytes spki, SpkiOf(key.get()));
   return PublicKey(Algorithm::kEd25519, std::move(spki));
 }
@@ -127,6 +135,9 @@ Result<PublicKey> PublicKey::FromRsa(ByteView modulus, uint32_t exponent) {
 Result<PublicKey> PublicKey::FromSpki(ByteView der) {
   KEYWARD_ASSIGN(const PkeyPtr key, ParseSpki(der));
   KEYWARD_ASSIGN(const Algorithm algorithm, AlgorithmOf(key.get()));
+  if (algorithm == Algorithm::kEd25519 && !IsEd25519Key(der.last(crypto_core_ed25519_BYTES))) {
+    return NotAKey();
+  }
   return PublicKey(algorithm, ToBytes(der));
 }
 

@@ -12,7 +12,7 @@ namespace keyward {
 // Immutable; copy freely; any thread.
 class PublicKey {
  public:
-  // Each checks the key (curve point, length). Errors: kMalformed.
+  // Each checks the key (length; a point on the curve, of full order). Errors: kMalformed.
   static Result<PublicKey> FromEd25519(ByteView raw32);
   // `point` is SEC1 uncompressed (04 || X || Y); algorithm kEcdsaP256 or kEcdsaP384.
   static Result<PublicKey> FromEcPoint(Algorithm algorithm, ByteView point);

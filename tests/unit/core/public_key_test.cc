@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 #include <sodium.h>
 
+#include "core/encoding.h"
 #include "core/openssl_ptr.h"
 #include "tests/support/matchers.h"
 
@@ -45,6 +46,24 @@ TEST(PublicKeyTest, APointOffTheCurveIsRefused) {
   point[0] = 4;
   EXPECT_THAT(PublicKey::FromEcPoint(Algorithm::kEcdsaP256, point),
               FailsWith(ErrorCode::kMalformed));
+}
+
+// Ed25519 accepts a key of low order as a key for which anybody can sign (RFC 8032, 5.1.7 checks
+// none of this). The points of order 1, 2, 4 and 8, two of them written as no implementation would,
+// and one that is on no curve at all.
+TEST(PublicKeyTest, Ed25519KeyThatAnybodyCouldSignForIsRefused) {
+  for (const std::string& hex :
+       {"01" + std::string(62, '0'), "ec" + std::string(60, 'f') + "7f", std::string(64, '0'),
+        std::string("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        std::string("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+        "ed" + std::string(60, 'f') + "7f", "ee" + std::string(60, 'f') + "7f",
+        "02" + std::string(62, '0')}) {
+    ASSERT_OK_AND_ASSIGN(const Bytes raw, FromHex(hex));
+    EXPECT_THAT(PublicKey::FromEd25519(raw), FailsWith(ErrorCode::kMalformed)) << hex;
+    ASSERT_OK_AND_ASSIGN(Bytes spki, FromHex("302a300506032b6570032100"));  // RFC 8410
+    Append(spki, raw);
+    EXPECT_THAT(PublicKey::FromSpki(spki), FailsWith(ErrorCode::kMalformed)) << hex;
+  }
 }
 
 TEST(PublicKeyTest, NonsenseIsRefused) {
