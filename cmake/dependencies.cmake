@@ -12,7 +12,7 @@ find_package(sdbus-c++ REQUIRED)
 find_package(sdbus-c++-tools REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(P11KIT REQUIRED IMPORTED_TARGET p11-kit-1)
-pkg_check_modules(TSS2 REQUIRED IMPORTED_TARGET tss2-esys tss2-mu tss2-rc tss2-tctildr)
+pkg_check_modules(TSS2 REQUIRED IMPORTED_TARGET tss2-esys tss2-sys tss2-mu tss2-rc tss2-tctildr)
 include(GoogleTest)
 
 # yaml-cpp 0.7 names its target without a namespace, 0.8 with one.

@@ -6,7 +6,7 @@
 //   sealed blob    "KWTS" u8 version(1) | wrapped object
 //   key reference  "KWTK" u8 version(1) | key id (16) | wrapped signing key | u16 length, auth blob
 //
-// All integers are big-endian; nothing may follow. The largest reference (RSA-2048) has some 900
+// All integers are big-endian; nothing may follow. The largest reference (RSA-2048) has 742
 // bytes. Both parsers take bytes from anywhere: they accept only public areas that are exactly what
 // our templates give, so that no object of another making is ever loaded.
 #pragma once

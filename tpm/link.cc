@@ -1,5 +1,8 @@
 #include "tpm/link.h"
 
+#include <sodium.h>
+#include <tss2/tss2_sys.h>
+
 #include <algorithm>
 
 #include "tpm/leaked_objects.h"
@@ -15,6 +18,19 @@ using Encrypt = EsysSession::Encrypt;
 Error NotOurs(const Outcome& outcome) {
   return outcome.As(ErrorCode::kAuthenticationFailed,
                     "the TPM refuses the blob: it was changed, or made by another TPM");
+}
+
+// ESAPI decrypts a response where it lies and leaves it there until the next command. To be called
+// right after the command.
+Result<void> WipeResponse(ESYS_CONTEXT* esys) {
+  TSS2_SYS_CONTEXT* sys = nullptr;
+  KEYWARD_TRY(Outcome(Esys_GetSysContext(esys, &sys), "Esys_GetSysContext").Check());
+  const uint8_t* parameter = nullptr;
+  size_t size = 0;
+  KEYWARD_TRY(Outcome(Tss2_Sys_GetEncryptParam(sys, &size, &parameter), "Tss2_Sys_GetEncryptParam")
+                  .Check());
+  sodium_memzero(const_cast<uint8_t*>(parameter), size);
+  return {};
 }
 
 }  // namespace
@@ -97,7 +113,9 @@ Result<SecretBytes> Link::Unseal(ESYS_TR object) {
                        EsysOut(data));
   });
   KEYWARD_TRY(outcome.Check());
-  return SecretBytes::TakeFrom({data->buffer, data->size});
+  Result<SecretBytes> secret = SecretBytes::TakeFrom({data->buffer, data->size});
+  KEYWARD_TRY(WipeResponse(connection_->get()));
+  return secret;
 }
 
 Result<EsysPtr<TPMT_SIGNATURE>> Link::Sign(ESYS_TR key, ByteView digest) {

@@ -30,7 +30,9 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // Makes an object under the primary. Errors: kAuthenticationFailed (not what was asked for).
+  // Makes an object under the primary. ESAPI keeps a copy of `sensitive` until the next command
+  // that takes input of its own, as Load does. Errors: kAuthenticationFailed (not what was asked
+  // for).
   Result<WrappedObject> Create(const TPM2B_SENSITIVE_CREATE& sensitive, const TPM2B_PUBLIC& area);
 
   // The object that was loaded as `key`, or nothing.

@@ -4,6 +4,17 @@
 #include "tpm/templates.h"
 
 namespace keyward::tpm {
+namespace {
+
+Digest AuthFor(std::string_view label, ByteView context) {
+  return HashParts({AsBytes(label), context});
+}
+
+Digest CacheKey(ByteView blob, std::string_view label, ByteView context) {
+  return HashParts({AsBytes(label), context, blob});
+}
+
+}  // namespace
 
 Result<Bytes> SealObject(Link& link, const SecretBytes& secret, std::string_view label,
                          ByteView context) {
@@ -11,19 +22,23 @@ Result<Bytes> SealObject(Link& link, const SecretBytes& secret, std::string_view
   if (secret.size() > kMaxSealedSecret) {
     return Fail(ErrorCode::kTooLarge, "a sealed secret has at most 96 bytes");
   }
-  const Digest auth = HashParts({AsBytes(label), context});
+  const Digest auth = AuthFor(label, context);
   const Wiped<TPM2B_SENSITIVE_CREATE> sensitive = Sensitive(auth, secret.RevealSecret());
   KEYWARD_ASSIGN(const WrappedObject object, link.Create(*sensitive, SealedTemplate()));
-  return EncodeSealedBlob(object);
+  KEYWARD_ASSIGN(Bytes blob, EncodeSealedBlob(object));
+  // Proves that the blob can be used, has it at hand for the first Unseal, and overwrites the copy
+  // of the secret that ESAPI holds since Create.
+  KEYWARD_TRY(link.Load(CacheKey(blob, label, context), object, auth));
+  return blob;
 }
 
 Result<SecretBytes> UnsealObject(Link& link, ByteView blob, std::string_view label,
                                  ByteView context) {
-  const Digest key = HashParts({AsBytes(label), context, blob});
+  const Digest key = CacheKey(blob, label, context);
   std::optional<ESYS_TR> object = link.FindLoaded(key);
   if (!object) {
     KEYWARD_ASSIGN(const WrappedObject wrapped, DecodeSealedBlob(blob));
-    KEYWARD_ASSIGN(object, link.Load(key, wrapped, HashParts({AsBytes(label), context})));
+    KEYWARD_ASSIGN(object, link.Load(key, wrapped, AuthFor(label, context)));
   }
   Result<SecretBytes> secret = link.Unseal(*object);
   if (!secret && secret.error().code() == ErrorCode::kAuthenticationFailed) {

@@ -71,7 +71,11 @@ Result<GeneratedKey> TpmSigner::GenerateOn(Link& link, Algorithm algorithm, cons
   // Through the finished reference, so that it is proved along with the key.
   const ByteView probe = AsBytes("keyward probe of a new key");
   KEYWARD_ASSIGN(const Bytes signature, SignOn(link, reference, probe));
-  KEYWARD_TRY(public_key.Verify(probe, signature));
+  if (const Result<void> proof = public_key.Verify(probe, signature); !proof) {
+    return Fail(Error(ErrorCode::kNotSupported,
+                      "this TPM's signatures of that algorithm do not verify; choose another one")
+                    .WithCause(proof.error().message()));
+  }
   return GeneratedKey{std::move(reference), std::move(public_key)};
 }
 

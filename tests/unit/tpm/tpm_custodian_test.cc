@@ -5,12 +5,14 @@
 
 #include "tests/support/matchers.h"
 #include "tests/support/swtpm.h"
+#include "tpm/capabilities.h"
 
 namespace keyward::tpm {
 namespace {
 
 using ::testing::HasSubstr;
 using testing_support::FailsWith;
+using testing_support::IsOkAndHolds;
 using testing_support::Swtpm;
 using testing_support::TempDir;
 
@@ -27,6 +29,13 @@ class TpmCustodianTest : public ::testing::Test {
   std::string PinFile() {
     std::ifstream file(state_.path() / "tpm-primary-name");
     return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  Result<uint32_t> FailedTries() {
+    KEYWARD_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
+    KEYWARD_ASSIGN(const auto data,
+                   GetCapability(*connection, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_COUNTER, 1));
+    return data->data.tpmProperties.tpmProperty[0].value;
   }
 
   SystemRng rng_;
@@ -87,6 +96,9 @@ TEST_F(TpmCustodianTest, AWrongContextIsRefusedAsOftenAsOneLikesAndNeverLocks) {
     EXPECT_THAT(custodian->sealer().Unseal(blob, AsBytes("wrong")),
                 FailsWith(ErrorCode::kAuthenticationFailed));
   }
+  tpm_->Kill();  // without TPM2_Shutdown, which is when a TPM counts suspicious ends
+  ASSERT_OK(tpm_->Restart());
+  EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
   ASSERT_OK_AND_ASSIGN(const SecretBytes opened,
                        custodian->sealer().Unseal(blob, AsBytes("right")));
   EXPECT_TRUE(opened.Equals(secret.RevealSecret()));
@@ -119,6 +131,29 @@ TEST_F(TpmCustodianTest, AMissingTpmIsSaidAtStart) {
   EXPECT_EQ(missing.error().action(), Action::kRetryLater);
   ASSERT_OK(tpm_->Restart());
   EXPECT_OK(Connect());
+}
+
+TEST_F(TpmCustodianTest, AnOwnerPasswordIsSaidWithItsRemedyAndNeverGuessed) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
+    const TPM2B_AUTH password = {.size = 4, .buffer = {'p', 'a', 's', 's'}};
+    ASSERT_EQ(Esys_HierarchyChangeAuth(connection->get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE, &password),
+              TSS2_RC_SUCCESS);
+  }
+  const auto refused = Connect();
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_EQ(refused.error().action(), Action::kProvision);
+  EXPECT_THAT(refused.error().message(), HasSubstr("tpm2_changeauth"));
+  EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
+}
+
+TEST_F(TpmCustodianTest, OwnObjectsFlushedBySomebodyElseAreLoadedAgain) {
+  ASSERT_OK_AND_ASSIGN(const auto custodian, Connect());
+  ASSERT_OK_AND_ASSIGN(const GeneratedKey key,
+                       custodian->signer().GenerateKey(Algorithm::kEcdsaP256, kId));
+  ASSERT_OK_AND_ASSIGN(const auto other, Connect());  // flushes the first one's
+  EXPECT_OK(custodian->signer().Sign(key.reference, AsBytes(kMessage)));
 }
 
 TEST_F(TpmCustodianTest, ATpmThatVanishesFailsEveryCallUntilItIsBack) {
