@@ -1,0 +1,38 @@
+// The custodian that HsmFactory makes: one session, one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/custodian.h"
+#include "hsm/hsm_sealer.h"
+#include "hsm/hsm_signer.h"
+#include "hsm/link.h"
+
+namespace keyward::hsm {
+
+class HsmCustodian final : public Custodian {
+ public:
+  // Connects. Errors: those of HsmFactory::Make.
+  static Result<std::unique_ptr<Custodian>> Create(std::shared_ptr<TokenAccess> access);
+
+  Signer& signer() override { return signer_; }
+  Sealer& sealer() override { return sealer_; }
+  Result<void> CheckHealth() override;
+  std::string Describe() const override { return description_; }
+
+ private:
+  struct Profile {
+    std::vector<Algorithm> algorithms;
+    std::string description;
+  };
+  static Result<Profile> Inspect(const Session& session, const std::string& label);
+  HsmCustodian(std::unique_ptr<Link> link, Profile profile);
+
+  std::unique_ptr<Link> link_;
+  std::string description_;
+  HsmSigner signer_;
+  HsmSealer sealer_;
+};
+
+}  // namespace keyward::hsm

@@ -1,0 +1,196 @@
+#include "tests/fakes/fake_custodian.h"
+
+#include <openssl/ec.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "core/rng.h"
+
+namespace keyward::fakes {
+namespace {
+
+using PkeyPtr = OsslPtr<EVP_PKEY, EVP_PKEY_free>;
+using MdCtxPtr = OsslPtr<EVP_MD_CTX, EVP_MD_CTX_free>;
+
+constexpr size_t kNonceSize = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+constexpr size_t kTagSize = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+
+PkeyPtr NewPair(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::kEd25519:
+      return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+    case Algorithm::kEcdsaP256:
+      return PkeyPtr(EVP_EC_gen("P-256"));
+    case Algorithm::kEcdsaP384:
+      return PkeyPtr(EVP_EC_gen("P-384"));
+    case Algorithm::kRsaPss2048:
+      return PkeyPtr(EVP_RSA_gen(2048));
+  }
+  return nullptr;
+}
+
+Result<PublicKey> PublicHalfOf(EVP_PKEY* pair) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(pair, &der);
+  if (size <= 0) return Fail(ErrorCode::kInternal, "no public half");
+  const Bytes spki(der, der + size);
+  OPENSSL_free(der);
+  return PublicKey::FromSpki(spki);
+}
+
+const EVP_MD* DigestOf(Algorithm algorithm) {
+  if (algorithm == Algorithm::kEd25519) return nullptr;
+  return algorithm == Algorithm::kEcdsaP384 ? EVP_sha384() : EVP_sha256();
+}
+
+Result<Bytes> SignWith(Algorithm algorithm, EVP_PKEY* pair, ByteView message) {
+  const MdCtxPtr context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* parameters = nullptr;
+  Bytes signature(512);
+  size_t size = signature.size();
+  bool done = context && EVP_DigestSignInit(context.get(), &parameters, DigestOf(algorithm),
+                                            nullptr, pair) == 1;
+  if (done && algorithm == Algorithm::kRsaPss2048) {
+    done = EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING) == 1 &&
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1;
+  }
+  if (!done ||
+      EVP_DigestSign(context.get(), signature.data(), &size, message.data(), message.size()) != 1) {
+    return Fail(ErrorCode::kInternal, "the fake could not sign");
+  }
+  signature.resize(size);
+  return signature;
+}
+
+Result<KeyId> Parse(const KeyReference& reference) {
+  KeyId id{};
+  if (reference.size() != id.size()) return Fail(ErrorCode::kDataCorrupt, "not a reference");
+  std::ranges::copy(reference, id.begin());
+  return id;
+}
+
+}  // namespace
+
+class FakeSigner final : public Signer {
+ public:
+  explicit FakeSigner(FakeHardware& hardware) : hardware_(hardware) {}
+
+  std::vector<Algorithm> SigningAlgorithms() const override {
+    return {Algorithm::kEd25519, Algorithm::kEcdsaP256, Algorithm::kEcdsaP384,
+            Algorithm::kRsaPss2048};
+  }
+
+  Result<GeneratedKey> GenerateKey(Algorithm algorithm, const KeyId& id) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    PkeyPtr pair = NewPair(algorithm);
+    if (!pair) return Fail(ErrorCode::kNotSupported, "the fake does not have this algorithm");
+    KEYWARD_ASSIGN(PublicKey public_key, PublicHalfOf(pair.get()));
+    const std::scoped_lock lock(hardware_.mutex_);
+    if (!hardware_.keys_.try_emplace(id, algorithm, std::move(pair)).second) {
+      return Fail(ErrorCode::kAlreadyExists, "the key exists already");
+    }
+    return GeneratedKey{KeyReference(id.begin(), id.end()), std::move(public_key)};
+  }
+
+  Result<Bytes> Sign(const KeyReference& reference, ByteView message) override {
+    KEYWARD_ASSIGN(const KeyId id, Parse(reference));
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    const auto key = hardware_.keys_.find(id);
+    if (key == hardware_.keys_.end()) return Fail(ErrorCode::kNotFound, "no such key");
+    return SignWith(key->second.first, key->second.second.get(), message);
+  }
+
+  Result<void> DestroyKey(const KeyReference& reference) override {
+    KEYWARD_ASSIGN(const KeyId id, Parse(reference));
+    return DestroyUnrecorded(std::span(&id, 1));
+  }
+
+  Result<void> DestroyUnrecorded(std::span<const KeyId> announced) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    for (const KeyId& id : announced) hardware_.keys_.erase(id);
+    return {};
+  }
+
+ private:
+  FakeHardware& hardware_;
+};
+
+// nonce | XChaCha20-Poly1305 ciphertext and tag, with the context as associated data
+class FakeSealer final : public Sealer {
+ public:
+  explicit FakeSealer(FakeHardware& hardware) : hardware_(hardware) {}
+
+  Result<Bytes> Seal(const SecretBytes& secret, ByteView context) override {
+    if (secret.empty()) return Fail(ErrorCode::kInvalidArgument, "there is nothing to seal");
+    if (secret.size() > kMaxSealedSecret) return Fail(ErrorCode::kTooLarge, "at most 96 bytes");
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    Bytes blob = RandomBytes(rng_, kNonceSize);
+    blob.resize(kNonceSize + secret.size() + kTagSize);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        blob.data() + kNonceSize, nullptr, secret.RevealSecret().data(), secret.size(),
+        context.data(), context.size(), nullptr, blob.data(), hardware_.wrapping_key_.data());
+    return blob;
+  }
+
+  Result<SecretBytes> Unseal(ByteView blob, ByteView context) override {
+    constexpr size_t kOverhead = kNonceSize + kTagSize;
+    if (blob.size() <= kOverhead || blob.size() > kOverhead + kMaxSealedSecret) {
+      return Fail(ErrorCode::kMalformed, "not a blob");
+    }
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(blob.size() - kOverhead));
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+            secret.RevealSecretForWriting().data(), nullptr, nullptr, blob.data() + kNonceSize,
+            blob.size() - kNonceSize, context.data(), context.size(), blob.data(),
+            hardware_.wrapping_key_.data()) != 0) {
+      return Fail(ErrorCode::kAuthenticationFailed, "not authentic");
+    }
+    return secret;
+  }
+
+ private:
+  FakeHardware& hardware_;
+  SystemRng rng_;
+};
+
+class FakeCustodian final : public Custodian {
+ public:
+  explicit FakeCustodian(FakeHardware& hardware)
+      : hardware_(hardware), signer_(hardware), sealer_(hardware) {}
+
+  Signer& signer() override { return signer_; }
+  Sealer& sealer() override { return sealer_; }
+  Result<void> CheckHealth() override { return hardware_.CheckAvailable(); }
+  std::string Describe() const override { return "a fake in memory"; }
+
+ private:
+  FakeHardware& hardware_;
+  FakeSigner signer_;
+  FakeSealer sealer_;
+};
+
+FakeHardware::FakeHardware() : wrapping_key_(crypto_aead_xchacha20poly1305_ietf_KEYBYTES) {
+  SystemRng().Fill(wrapping_key_);
+}
+
+Result<std::unique_ptr<Custodian>> FakeHardware::Make() {
+  KEYWARD_TRY(CheckAvailable());
+  return std::make_unique<FakeCustodian>(*this);
+}
+
+size_t FakeHardware::KeyCount() const {
+  const std::scoped_lock lock(mutex_);
+  return keys_.size();
+}
+
+Result<void> FakeHardware::CheckAvailable() const {
+  if (available_) return {};
+  return Fail(ErrorCode::kCustodianUnavailable, "the fake is switched off");
+}
+
+}  // namespace keyward::fakes

@@ -1,0 +1,74 @@
+#include "tests/support/softhsm_token.h"
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace keyward::testing_support {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void Die(const char* what) {
+  static_cast<void>(std::fprintf(stderr, "SoftHsmToken: %s\n", what));
+  std::abort();
+}
+
+void Run(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawn_file_actions_init(&actions) != 0 ||
+      posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", 1, 0) != 0 ||
+      posix_spawnp(&child, arguments.front(), &actions, nullptr, arguments.data(), environ) != 0) {
+    Die("cannot start softhsm2-util: install the package softhsm2");
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  if (waitpid(child, &status, 0) != child || status != 0) Die("softhsm2-util failed");
+}
+
+void Write(const fs::path& path, std::string_view text) {
+  std::ofstream file(path, std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) Die("cannot write a file");
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
+}
+
+}  // namespace
+
+SoftHsmToken::SoftHsmToken() {
+  fs::create_directory(folder() / "tokens");
+  fs::create_directory(state_directory());
+  const fs::path configuration = folder() / "softhsm2.conf";
+  Write(configuration,
+        "directories.tokendir = " + (folder() / "tokens").string() + "\nlog.level = ERROR\n");
+  if (setenv("SOFTHSM2_CONF", configuration.c_str(), 1) != 0) Die("cannot set SOFTHSM2_CONF");
+  Run({"softhsm2-util", "--init-token", "--free", "--label", kLabel, "--pin", kPin, "--so-pin",
+       "13579246"});
+  WritePin(std::string(kPin) + "\n");
+}
+
+void SoftHsmToken::WritePin(std::string_view pin) const { Write(pin_file(), pin); }
+
+void SoftHsmToken::TakeAway() const {
+  fs::rename(folder() / "tokens", folder() / "away");
+  fs::create_directory(folder() / "tokens");
+}
+
+void SoftHsmToken::BringBack() const {
+  fs::remove(folder() / "tokens");
+  fs::rename(folder() / "away", folder() / "tokens");
+}
+
+}  // namespace keyward::testing_support
