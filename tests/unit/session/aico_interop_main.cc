@@ -141,6 +141,6 @@ Result<bool> Run(std::string_view role_name, std::string_view seed_hex, std::str
 int main(int argc, char** argv) {
   if (argc != 4 || sodium_init() < 0) return 2;
   const Result<bool> done = Run(argv[1], argv[2], argv[3]);
-  if (!done) std::fprintf(stderr, "%s\n", done.error().ToString().c_str());
+  if (!done) static_cast<void>(std::fprintf(stderr, "%s\n", done.error().ToString().c_str()));
   return done && *done ? 0 : 1;
 }
