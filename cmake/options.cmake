@@ -27,7 +27,7 @@ target_compile_options(keyward_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(keyward_options INTERFACE
     -Wno-null-dereference -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized
-    -Wno-restrict -fstack-clash-protection -fcf-protection)
+    -Wno-restrict -Wno-stringop-overread -fstack-clash-protection -fcf-protection)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT KEYWARD_SANITIZE)
   target_compile_definitions(keyward_options INTERFACE _FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS)

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 namespace keyward {
@@ -31,8 +32,8 @@ Result<std::unique_ptr<ChannelWorker>> ChannelWorker::Create() {
 
 ChannelWorker::~ChannelWorker() {
   const uint64_t one = 1;
-  // An eventfd that counts to one cannot be full.
-  static_cast<void>(write(stop_.get(), &one, sizeof(one)));
+  // An eventfd that counts to one is never full, so this cannot fail.
+  if (write(stop_.get(), &one, sizeof(one)) != sizeof(one)) std::terminate();
   if (thread_.joinable()) thread_.join();
   for (const auto& [fd, channel] : channels_) {
     channel->Close(Error(ErrorCode::kSessionClosed, "keyd is shutting down"));

@@ -20,12 +20,12 @@ void PostQueue::Post(std::function<void()> work) {
   }
   const uint64_t one = 1;
   // Fails only when the counter is full, and then the thread is woken anyway.
-  static_cast<void>(write(wake_.get(), &one, sizeof(one)));
+  if (write(wake_.get(), &one, sizeof(one)) < 0) return;
 }
 
 void PostQueue::RunPosted() {
   uint64_t count = 0;
-  static_cast<void>(read(wake_.get(), &count, sizeof(count)));  // empty: nothing was posted
+  if (read(wake_.get(), &count, sizeof(count)) < 0) return;  // nothing was posted
   std::vector<std::function<void()>> work;
   {
     const std::lock_guard lock(mutex_);
