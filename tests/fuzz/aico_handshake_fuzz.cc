@@ -69,7 +69,8 @@ void CheckEngine(Role role, ByteView message) {
     Require(engine->Step({}, sign).has_value());
     Require(!engine->Step(message, sign));
   } else {
-    static_cast<void>(engine->Step(message, sign));
+    const auto answered = engine->Step(message, sign);
+    Require(!answered || !answered->established);
     Require(!engine->Step(message, sign));
   }
   Require(!engine->established());

@@ -9,7 +9,8 @@ using keyward::session::ParseMetadata;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = keyward::AsText({data, size});
-  static_cast<void>(ParseMetadata(text));  // as a peer's: no crash
+  const auto of_a_peer = ParseMetadata(text);
+  Require(of_a_peer || of_a_peer.error().code() == keyward::ErrorCode::kMalformed);
   const auto composed = ComposeMetadata(7, 9, text);
   if (!composed) return 0;
   Require(composed->size() <= keyward::session::kAicoMaxMetadata);
