@@ -19,12 +19,12 @@ Bytes AssociatedData(ByteView context) {
 
 CK_GCM_PARAMS GcmParameters(Bytes& nonce, Bytes& associated) {
   CK_GCM_PARAMS parameters{};
-  parameters.iv_ptr = nonce.data();
-  parameters.iv_len = nonce.size();
-  parameters.iv_bits = nonce.size() * 8;
-  parameters.aad_ptr = associated.data();
-  parameters.aad_len = associated.size();
-  parameters.tag_bits = kTagSize * 8;
+  parameters.pIv = nonce.data();
+  parameters.ulIvLen = nonce.size();
+  parameters.ulIvBits = nonce.size() * 8;
+  parameters.pAAD = associated.data();
+  parameters.ulAADLen = associated.size();
+  parameters.ulTagBits = kTagSize * 8;
   return parameters;
 }
 
