@@ -1,7 +1,5 @@
 #include "api/key.h"
 
-#include <limits>
-
 #include "api/bus_connection.h"
 #include "api/channel_client.h"
 #include "core/encoding.h"
@@ -11,12 +9,7 @@ namespace {
 
 using channel::Opcode;
 
-Result<Bytes> SignPrefix(std::string_view purpose) {
-  if (purpose.size() > std::numeric_limits<uint8_t>::max()) {
-    return Fail(ErrorCode::kUnknownPurpose, "no purpose has a name that long");
-  }
-  return Writer().Field<uint8_t>(AsBytes(purpose)).Take();
-}
+Bytes SignPrefix(Purpose purpose) { return Writer().Field<uint8_t>(AsBytes(Name(purpose))).Take(); }
 
 }  // namespace
 
@@ -36,15 +29,13 @@ Result<Key> Key::Create(std::string name, std::string path, UniqueFd channel,
   return key;
 }
 
-Result<Bytes> Key::SignHandshake(std::string_view purpose, ByteView payload) {
-  KEYWARD_ASSIGN(const Bytes prefix, SignPrefix(purpose));
-  return channel_->Call(Opcode::kSign, prefix, payload, Deadline(kDefaultTimeout));
+Result<Bytes> Key::SignHandshake(Purpose purpose, ByteView payload) {
+  return channel_->Call(Opcode::kSign, SignPrefix(purpose), payload, Deadline(kDefaultTimeout));
 }
 
-Result<std::vector<Bytes>> Key::SignMany(std::string_view purpose,
-                                         std::span<const ByteView> payloads) {
-  KEYWARD_ASSIGN(const Bytes prefix, SignPrefix(purpose));
-  return channel_->CallMany(Opcode::kSign, prefix, payloads, Deadline(kDefaultTimeout));
+Result<std::vector<Bytes>> Key::SignMany(Purpose purpose, std::span<const ByteView> payloads) {
+  return channel_->CallMany(Opcode::kSign, SignPrefix(purpose), payloads,
+                            Deadline(kDefaultTimeout));
 }
 
 Result<PublicKey> Key::GetPublicKey() const {

@@ -4,11 +4,11 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/bytes.h"
 #include "core/public_key.h"
+#include "core/purpose.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -16,11 +16,6 @@ namespace keyward {
 
 class BusConnection;
 class ChannelClient;
-
-// The `purpose` of a signature. keyd refuses bytes that are not what the purpose says.
-inline constexpr std::string_view kTls13Server = "tls13-server";  // RFC 8446, 4.4.3
-inline constexpr std::string_view kTls13Client = "tls13-client";
-inline constexpr std::string_view kRaw = "raw";  // any bytes; off unless the policy grants it
 
 // Move-only; one thread at a time. Errors of every call: kSessionClosed or kRevoked once keyd has
 // closed the handle, with its reason; kUnreachable when it did not answer in time.
@@ -33,11 +28,11 @@ class Key {
   const std::string& name() const { return name_; }
 
   // Signs `payload` if it is what `purpose` says; the formats are those of PublicKey::Verify.
-  // Errors: kUnknownPurpose, kMalformed (not what the purpose says), kPermissionDenied (a purpose
+  // Errors: kMalformed (not what the purpose says), kPermissionDenied (a purpose
   // that the policy does not grant), kCustodianUnavailable, kBusy.
-  Result<Bytes> SignHandshake(std::string_view purpose, ByteView payload);
+  Result<Bytes> SignHandshake(Purpose purpose, ByteView payload);
   // The same for many at once, without a round trip for each; signatures in the order of payloads.
-  Result<std::vector<Bytes>> SignMany(std::string_view purpose, std::span<const ByteView> payloads);
+  Result<std::vector<Bytes>> SignMany(Purpose purpose, std::span<const ByteView> payloads);
   // The active version's, from keyd, over the bus. Errors: kNotFound, kUnreachable.
   Result<PublicKey> GetPublicKey() const;
 

@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include <array>
+#include <string_view>
 
 #include "core/openssl_ptr.h"
 
@@ -23,6 +24,11 @@ using MdCtxPtr = OsslPtr<EVP_MD_CTX, EVP_MD_CTX_free>;
 using BnPtr = OsslPtr<BIGNUM, BN_free>;
 using ParamBuilderPtr = OsslPtr<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 using ParamsPtr = OsslPtr<OSSL_PARAM, OSSL_PARAM_free>;
+
+template <class T>
+void FreeOpenssl(T* memory) {
+  OPENSSL_free(memory);
+}
 
 std::unexpected<Error> NotAKey() { return Fail(ErrorCode::kMalformed, "not a valid public key"); }
 
@@ -139,6 +145,21 @@ Result<PublicKey> PublicKey::FromSpki(ByteView der) {
     return NotAKey();
   }
   return PublicKey(algorithm, ToBytes(der));
+}
+
+Result<PublicKey> PublicKey::FromPem(std::string_view text) {
+  if (text.size() > kMaxPem) return Fail(ErrorCode::kTooLarge, "the text is too long for a key");
+  const OsslPtr<BIO, BIO_free> source(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  if (!source || PEM_read_bio(source.get(), &name, &header, &data, &size) != 1) return NotAKey();
+  const OsslPtr<char, FreeOpenssl<char>> owned_name(name);
+  const OsslPtr<char, FreeOpenssl<char>> owned_header(header);
+  const OsslPtr<unsigned char, FreeOpenssl<unsigned char>> owned_data(data);
+  if (std::string_view(name) != PEM_STRING_PUBLIC) return NotAKey();
+  return FromSpki({data, static_cast<size_t>(size)});
 }
 
 Result<Bytes> PublicKey::RawEd25519() const {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "core/algorithm.h"
 #include "core/bytes.h"
 #include "core/result.h"
 
 namespace keyward {
+
+inline constexpr size_t kMaxPem = size_t{64} * 1024;
 
 // Immutable; copy freely; any thread.
 class PublicKey {
@@ -20,6 +23,9 @@ class PublicKey {
   static Result<PublicKey> FromRsa(ByteView modulus, uint32_t exponent);
   // DER SubjectPublicKeyInfo (RFC 5280, RFC 8410) of one of our algorithms.
   static Result<PublicKey> FromSpki(ByteView der);
+  // A text whose first PEM block (RFC 7468) is a "PUBLIC KEY"; at most kMaxPem bytes, else
+  // kTooLarge.
+  static Result<PublicKey> FromPem(std::string_view text);
 
   Algorithm algorithm() const { return algorithm_; }
   const Bytes& spki() const { return spki_; }

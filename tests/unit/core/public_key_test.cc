@@ -1,5 +1,6 @@
 #include "core/public_key.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <sodium.h>
@@ -70,6 +71,27 @@ TEST(PublicKeyTest, NonsenseIsRefused) {
   EXPECT_THAT(PublicKey::FromSpki(AsBytes("nonsense")), FailsWith(ErrorCode::kMalformed));
   EXPECT_THAT(PublicKey::FromEd25519(Bytes(31)), FailsWith(ErrorCode::kMalformed));
   EXPECT_THAT(EcdsaSignatureToDer(Bytes(63)), FailsWith(ErrorCode::kMalformed));
+}
+
+TEST(PublicKeyTest, PemRoundTrips) {
+  const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_EC_gen("P-256"));
+  Bytes point(65);
+  ASSERT_EQ(EVP_PKEY_get_octet_string_param(pair.get(), OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
+                                            point.data(), point.size(), nullptr),
+            1);
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, PublicKey::FromEcPoint(Algorithm::kEcdsaP256, point));
+  EXPECT_THAT(PublicKey::FromPem(key.ToPem()), testing_support::IsOkAndHolds(key));
+  EXPECT_THAT(PublicKey::FromPem("a comment before it\n" + key.ToPem()),
+              testing_support::IsOkAndHolds(key));
+}
+
+TEST(PublicKeyTest, APemOfAnythingElseIsRefused) {
+  EXPECT_THAT(PublicKey::FromPem(""), FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(PublicKey::FromPem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+              FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"),
+              FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(PublicKey::FromPem(std::string(kMaxPem + 1, '-')), FailsWith(ErrorCode::kTooLarge));
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+// keyctl's exit codes: an interface for scripts, so the numbers stay. The table in keyctl(1) and in
+// `keyctl --help` is this one; a test compares them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace keyward::keyctl {
+
+enum class ExitCode : uint8_t {
+  kOk = 0,
+  kFailure = 1,
+  kUsage = 2,
+  kUnreachable = 3,
+  kPermissionDenied = 4,
+  kNotFound = 5,
+  kAlreadyExists = 6,
+  kHardware = 7,
+  kConfiguration = 8,
+  kNotConfirmed = 9,
+};
+
+struct ExitCodeInfo {
+  ExitCode code;
+  std::string_view meaning;
+};
+
+inline constexpr std::array kExitCodes = {
+    ExitCodeInfo{ExitCode::kOk, "success"},
+    ExitCodeInfo{ExitCode::kFailure, "the request failed"},
+    ExitCodeInfo{ExitCode::kUsage, "the command line or an argument is wrong"},
+    ExitCodeInfo{ExitCode::kUnreachable, "keyd cannot be reached"},
+    ExitCodeInfo{ExitCode::kPermissionDenied, "permission denied"},
+    ExitCodeInfo{ExitCode::kNotFound, "no such key, module, peer or session"},
+    ExitCodeInfo{ExitCode::kAlreadyExists, "it exists already"},
+    ExitCodeInfo{ExitCode::kHardware, "the HSM or TPM does not serve; status: degraded"},
+    ExitCodeInfo{ExitCode::kConfiguration, "security.yaml does not hold"},
+    ExitCodeInfo{ExitCode::kNotConfirmed, "not confirmed, so nothing was done"},
+};
+
+// The exit code for a failure with `code`.
+ExitCode ExitCodeFor(ErrorCode code);
+
+}  // namespace keyward::keyctl

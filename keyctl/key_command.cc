@@ -1,0 +1,321 @@
+#include <fmt/format.h>
+
+#include "core/encoding.h"
+#include "keyctl/human.h"
+#include "keyctl/progress_note.h"
+#include "keyctl/shell.h"
+#include "keyctl/table.h"
+
+namespace keyward::keyctl {
+namespace {
+
+std::string Fingerprint(const Bytes& spki) {
+  const Result<PublicKey> key = PublicKey::FromSpki(spki);
+  return key ? ToHex(key->Fingerprint()) : std::string();
+}
+
+std::string Pem(const Bytes& spki) {
+  const Result<PublicKey> key = PublicKey::FromSpki(spki);
+  return key ? key->ToPem() : std::string();
+}
+
+Json SummaryJson(const KeySummary& key) {
+  return {{"name", key.name},           {"algorithm", key.algorithm}, {"custody", key.custody},
+          {"custodian", key.custodian}, {"state", key.state},         {"versions", key.versions}};
+}
+
+Json VersionJson(const KeyVersion& version) {
+  return {{"version", version.number},
+          {"state", version.state},
+          {"created", Timestamp(version.created)},
+          {"fingerprint", Fingerprint(version.spki)},
+          {"public_key", Pem(version.spki)}};
+}
+
+Json DetailsJson(const KeyDetails& key) {
+  Json versions = Json::array();
+  for (const KeyVersion& version : key.versions) versions.push_back(VersionJson(version));
+  return {{"name", key.name},           {"algorithm", key.algorithm},  {"custody", key.custody},
+          {"custodian", key.custodian}, {"public_key", Pem(key.spki)}, {"versions", versions}};
+}
+
+Result<ExitCode> ListKeys(Shell& shell) {
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  KEYWARD_ASSIGN(const std::vector<KeySummary> keys, admin->ListKeys());
+  if (shell.json()) {
+    Json rows = Json::array();
+    for (const KeySummary& key : keys) rows.push_back(SummaryJson(key));
+    shell.PrintJson(rows);
+    return ExitCode::kOk;
+  }
+  if (keys.empty()) {
+    shell.Say("There are no keys. Make one with 'keyctl key generate'.");
+    return ExitCode::kOk;
+  }
+  Table table({"NAME", "ALGORITHM", "CUSTODY", "CUSTODIAN", "STATE", "VERSIONS"});
+  for (const KeySummary& key : keys) {
+    table.Add({key.name, key.algorithm, key.custody, key.custodian,
+               Cell(key.state, ToneOfState(key.state)), std::to_string(key.versions)});
+  }
+  table.Print(shell.out(), shell.color());
+  return ExitCode::kOk;
+}
+
+void PrintDetails(Shell& shell, const KeyDetails& key) {
+  shell.Say(fmt::format("{}: {}, {} in {}\n", Printable(key.name), key.algorithm, key.custody,
+                        key.custodian));
+  Table table({"VERSION", "STATE", "CREATED", "FINGERPRINT (SHA-256)"});
+  for (const KeyVersion& version : key.versions) {
+    table.Add({std::to_string(version.number), Cell(version.state, ToneOfState(version.state)),
+               Timestamp(version.created), Fingerprint(version.spki)});
+  }
+  table.Print(shell.out(), shell.color());
+}
+
+struct ShowArguments {
+  std::string name;
+  bool pem = false;
+  uint32_t version = 0;  // 0: the active one
+};
+
+Result<std::string> PemOf(const KeyDetails& key, uint32_t number) {
+  Bytes spki = number == 0 ? key.spki : Bytes();
+  for (const KeyVersion& version : key.versions) {
+    if (number != 0 && version.number == number) spki = version.spki;
+  }
+  if (spki.empty()) {
+    return Fail(ErrorCode::kNotFound,
+                number == 0 ? "the key has no active version" : "the key has no such version");
+  }
+  return Pem(spki);
+}
+
+Result<ExitCode> ShowKey(Shell& shell, const ShowArguments& which) {
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  KEYWARD_ASSIGN(const KeyDetails key, admin->DescribeKey(which.name));
+  if (which.pem || which.version != 0) {
+    KEYWARD_ASSIGN(const std::string pem, PemOf(key, which.version));
+    if (shell.json()) {
+      shell.PrintJson({{"name", key.name}, {"public_key", pem}});
+    } else {
+      shell.out() << pem;
+    }
+  } else if (shell.json()) {
+    shell.PrintJson(DetailsJson(key));
+  } else {
+    PrintDetails(shell, key);
+  }
+  return ExitCode::kOk;
+}
+
+// The only one that keyd has, where the command line names none.
+Result<std::string> ChooseCustodian(AdminClient& admin) {
+  KEYWARD_ASSIGN(const ServiceStatus status, admin.Status());
+  if (status.custodians.size() == 1) return status.custodians.front().name;
+  std::string names;
+  for (const CustodianStatus& custodian : status.custodians) {
+    names += (names.empty() ? "" : " or ") + custodian.name;
+  }
+  return Fail(ErrorCode::kInvalidArgument,
+              "which hardware is to keep it is not said; give --custodian " + names);
+}
+
+// A failure leaves the note's thread joined before anything else is written.
+template <class Call>
+auto WithNote(Shell& shell, const char* doing, Call&& call) {
+  const ProgressNote note(
+      shell.err(), fmt::format("keyctl: {}; the hardware takes its time, up to a minute", doing));
+  return call();
+}
+
+Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  if (request.custodian.empty()) {
+    KEYWARD_ASSIGN(request.custodian, ChooseCustodian(*admin));
+  }
+  KEYWARD_ASSIGN(const PublicKey key,
+                 WithNote(shell, "making the key", [&] { return admin->GenerateKey(request); }));
+  const std::string fingerprint = ToHex(key.Fingerprint());
+  if (shell.json()) {
+    shell.PrintJson({{"name", request.name},
+                     {"algorithm", request.algorithm},
+                     {"custody", request.custody},
+                     {"custodian", request.custodian},
+                     {"version", 1},
+                     {"fingerprint", fingerprint},
+                     {"public_key", key.ToPem()}});
+  } else {
+    shell.Say(fmt::format("Made {}: {}, {} in {}, fingerprint {}.", request.name, request.algorithm,
+                          request.custody, request.custodian, fingerprint));
+  }
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> RotateKey(Shell& shell, const std::string& name) {
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  KEYWARD_ASSIGN(const uint32_t version,
+                 WithNote(shell, "making the new version", [&] { return admin->RotateKey(name); }));
+  if (shell.json()) {
+    shell.PrintJson({{"name", name}, {"version", version}});
+  } else {
+    shell.Say(fmt::format("Version {} of {} is active.", version, name));
+  }
+  return ExitCode::kOk;
+}
+
+struct RevokeArguments {
+  std::string name;
+  uint32_t version = 0;  // 0: all
+};
+
+std::string Describe(const RevokeArguments& which) {
+  return which.version == 0
+             ? fmt::format("revoke key '{}'", which.name)
+             : fmt::format("revoke version {} of key '{}'", which.version, which.name);
+}
+
+Result<ExitCode> RevokeKey(Shell& shell, const RevokeArguments& which) {
+  if (!shell.Confirm(
+          fmt::format("To {} for ever, and end every session that uses it?", Describe(which)))) {
+    return ExitCode::kNotConfirmed;
+  }
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  const std::optional<uint32_t> version =
+      which.version == 0 ? std::nullopt : std::optional(which.version);
+  KEYWARD_ASSIGN(const uint32_t ended, admin->RevokeKey(which.name, version));
+  if (shell.json()) {
+    shell.PrintJson({{"name", which.name},
+                     {"version", version ? Json(*version) : Json()},
+                     {"sessions_ended", ended}});
+  } else {
+    shell.Say(fmt::format("{} is revoked; {}.", which.name, SessionsEnded(ended)));
+  }
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> DestroyKey(Shell& shell, const std::string& name) {
+  if (!shell.Confirm(fmt::format("About to destroy key '{}' with all its versions, and to end "
+                                 "every session that uses it. Go on?",
+                                 name))) {
+    return ExitCode::kNotConfirmed;
+  }
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  KEYWARD_ASSIGN(const uint32_t ended, admin->DestroyKey(name));
+  if (shell.json()) {
+    shell.PrintJson({{"name", name}, {"sessions_ended", ended}});
+  } else {
+    shell.Say(fmt::format("{} is destroyed; {}.", name, SessionsEnded(ended)));
+  }
+  return ExitCode::kOk;
+}
+
+void AddList(CLI::App& keys, Shell& shell) {
+  CLI::App* command = keys.add_subcommand("list", "Show all keys");
+  command->footer("Examples:\n  keyctl key list\n  keyctl key list --json | jq -r '.[].name'");
+  shell.Bind(*command, [] { return "list the keys"; }, ListKeys);
+}
+
+void AddShow(CLI::App& keys, Shell& shell) {
+  CLI::App* command = keys.add_subcommand("show", "Show a key's versions, or its public half");
+  command->footer(
+      "Examples:\n"
+      "  keyctl key show frontend\n"
+      "  keyctl key show frontend --pem > frontend.pem\n"
+      "  keyctl key show frontend --version 1    as PEM, of an older version");
+  const auto which = std::make_shared<ShowArguments>();
+  command->add_option("NAME", which->name, "The key")->required();
+  command->add_flag("--pem", which->pem, "Print the active public key as PEM");
+  command->add_option("--version", which->version, "Print this version's public key as PEM")
+      ->check(CLI::PositiveNumber);
+  shell.Bind(
+      *command, [which] { return fmt::format("show key '{}'", which->name); },
+      [which](Shell& self) { return ShowKey(self, *which); });
+}
+
+void AddGenerate(CLI::App& keys, Shell& shell) {
+  CLI::App* command = keys.add_subcommand("generate", "Make a key in the HSM or TPM");
+  command->footer(
+      "Custody 'hardware' makes the key inside the HSM or TPM, which never lets it out; 'sealed'\n"
+      "keeps it wrapped by it, for what a chip cannot do itself, such as Ed25519 on a TPM.\n\n"
+      "Examples:\n"
+      "  keyctl key generate frontend --custodian hsm\n"
+      "  keyctl key generate backend --custody sealed --custodian tpm\n"
+      "  keyctl key generate web-tls --algorithm ecdsa-p256 --custodian tpm");
+  const auto request = std::make_shared<KeyRequest>(
+      KeyRequest{.name = {}, .algorithm = "ed25519", .custody = "hardware", .custodian = {}});
+  command->add_option("NAME", request->name, "The new key's name")->required();
+  command->add_option("--algorithm", request->algorithm, "What it signs with")
+      ->check(CLI::IsMember({"ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-pss-2048"}))
+      ->capture_default_str();
+  command->add_option("--custody", request->custody, "Where its private half may be")
+      ->check(CLI::IsMember({"hardware", "sealed"}))
+      ->capture_default_str();
+  command
+      ->add_option("--custodian", request->custodian,
+                   "What keeps it; may be left out where keyd has only one")
+      ->check(CLI::IsMember({"hsm", "tpm"}));
+  shell.Bind(
+      *command, [request] { return fmt::format("generate key '{}'", request->name); },
+      [request](Shell& self) { return GenerateKey(self, *request); });
+}
+
+void AddRotate(CLI::App& keys, Shell& shell) {
+  CLI::App* command = keys.add_subcommand("rotate", "Make a new version of a key the active one");
+  command->footer(
+      "Live sessions go on; new ones use the new version.\n\n"
+      "Examples:\n  keyctl key rotate frontend");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("NAME", *name, "The key")->required();
+  shell.Bind(
+      *command, [name] { return fmt::format("rotate key '{}'", *name); },
+      [name](Shell& self) { return RotateKey(self, *name); });
+}
+
+void AddRevoke(CLI::App& keys, Shell& shell) {
+  CLI::App* command =
+      keys.add_subcommand("revoke", "Make a key unusable for ever, and end its sessions at once");
+  command->footer(
+      "Examples:\n"
+      "  keyctl key revoke frontend\n"
+      "  keyctl key revoke frontend --version 1\n"
+      "  keyctl key revoke frontend --yes        in scripts");
+  const auto which = std::make_shared<RevokeArguments>();
+  command->add_option("NAME", which->name, "The key")->required();
+  command->add_option("--version", which->version, "Only this version")->check(CLI::PositiveNumber);
+  shell.AddYes(*command);
+  shell.Bind(
+      *command, [which] { return Describe(*which); },
+      [which](Shell& self) { return RevokeKey(self, *which); });
+}
+
+void AddDestroy(CLI::App& keys, Shell& shell) {
+  CLI::App* command =
+      keys.add_subcommand("destroy", "Delete a key from the HSM or TPM; nothing brings it back");
+  command->footer("Examples:\n  keyctl key destroy frontend\n  keyctl key destroy frontend --yes");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("NAME", *name, "The key")->required();
+  shell.AddYes(*command);
+  shell.Bind(
+      *command, [name] { return fmt::format("destroy key '{}'", *name); },
+      [name](Shell& self) { return DestroyKey(self, *name); });
+}
+
+}  // namespace
+
+void AddKeyCommands(CLI::App& app, Shell& shell) {
+  CLI::App* keys = app.add_subcommand("key", "Make, show, rotate, revoke and destroy keys");
+  keys->require_subcommand(1);
+  keys->footer(
+      "Examples:\n"
+      "  keyctl key generate frontend --custodian hsm\n"
+      "  keyctl key list\n"
+      "  keyctl key show frontend --pem");
+  AddList(*keys, shell);
+  AddShow(*keys, shell);
+  AddGenerate(*keys, shell);
+  AddRotate(*keys, shell);
+  AddRevoke(*keys, shell);
+  AddDestroy(*keys, shell);
+}
+
+}  // namespace keyward::keyctl

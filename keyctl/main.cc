@@ -1,0 +1,38 @@
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+
+#include "keyctl/keyctl.h"
+#include "policy/system_names.h"
+
+namespace {
+
+// https://no-color.org; terminals that are not up to it say "dumb".
+bool WantsColor() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return (no_color == nullptr || *no_color == '\0') && isatty(STDOUT_FILENO) == 1 &&
+         terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace keyward;
+  const policy::SystemNames names;
+  keyctl::Environment environment{
+      .in = std::cin,
+      .out = std::cout,
+      .err = std::cerr,
+      .in_is_terminal = isatty(STDIN_FILENO) == 1,
+      .color = WantsColor(),
+      .connect = [] { return AdminClient::Connect(); },
+      .wait_for_keyd = [](std::chrono::milliseconds patience) { return WaitForKeyd({}, patience); },
+      .names = names};
+  const keyctl::ExitCode code =
+      keyctl::RunKeyctl(std::vector<std::string>(argv + 1, argv + argc), environment);
+  std::cout.flush();
+  return static_cast<int>(std::cout ? code : keyctl::ExitCode::kFailure);
+}

@@ -1,0 +1,74 @@
+// What every command of keyctl shares: its options, its answers, and the way it fails.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "keyctl/environment.h"
+#include "keyctl/exit_code.h"
+
+namespace keyward::keyctl {
+
+using Json = nlohmann::ordered_json;
+
+class Shell {
+ public:
+  using Run = std::function<Result<ExitCode>(Shell&)>;
+  // Completes "cannot ...", once the command line was read.
+  using Describe = std::function<std::string()>;
+
+  explicit Shell(Environment& environment) : environment_(environment) {}
+
+  // Makes `command` do `run`, and gives it --json.
+  void Bind(CLI::App& command, Describe describe, Run run);
+  // Gives `command` --yes, for Confirm.
+  void AddYes(CLI::App& command);
+  void AddJson(CLI::App& command);
+  // Does what the command line chose. Failures are told on the error stream.
+  ExitCode RunChosen();
+
+  // Errors: those of AdminClient::Connect.
+  Result<AdminClient*> Admin();
+  // Asks, unless --yes was given. False when the answer is no, or when nobody can be asked; either
+  // is told.
+  bool Confirm(const std::string& question);
+
+  bool json() const { return json_; }
+  bool color() const { return environment_.color; }
+  std::ostream& out() { return environment_.out; }
+  std::ostream& err() { return environment_.err; }
+  Environment& environment() { return environment_; }
+  void PrintJson(const Json& value);
+  // A sentence for people; nothing with --json.
+  void Say(const std::string& sentence);
+
+  // Tells a failure: "keyctl: cannot X: why — remedy", or as JSON.
+  void Report(const std::string& what, const Error& error, ExitCode code);
+
+ private:
+  Environment& environment_;
+  std::unique_ptr<AdminClient> admin_;
+  Describe describe_;
+  Run run_;
+  bool json_ = false;
+  bool yes_ = false;
+};
+
+// What to do about `error`, for one who administers keyd.
+std::string Remedy(const Error& error);
+
+// "1 session ended", "2 sessions ended"
+std::string SessionsEnded(uint32_t count);
+
+// Each adds its words to keyctl.
+void AddStatusCommand(CLI::App& app, Shell& shell);
+void AddKeyCommands(CLI::App& app, Shell& shell);
+void AddModuleCommands(CLI::App& app, Shell& shell);
+void AddSessionsCommands(CLI::App& app, Shell& shell);
+void AddPolicyCommands(CLI::App& app, Shell& shell);
+
+}  // namespace keyward::keyctl

@@ -1,0 +1,95 @@
+// A keyd that lives in a test: answers what it was told to, and remembers what it was asked.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/admin.h"
+#include "core/encoding.h"
+
+namespace keyward::testing_support {
+
+// RFC 8032, 7.1, test 1.
+inline constexpr std::string_view kSomeKeyHex =
+    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+inline PublicKey SomeKey() { return PublicKey::FromEd25519(FromHex(kSomeKeyHex).value()).value(); }
+
+class FakeAdmin final : public AdminClient {
+ public:
+  struct State {
+    std::optional<Error> error;  // for every call, when set
+    ServiceStatus status;
+    std::vector<KeySummary> keys;
+    KeyDetails details;
+    std::vector<ModuleSummary> modules;
+    std::vector<SessionSummary> sessions;
+    uint32_t ended = 2;
+    std::vector<std::string> calls;  // "RevokeKey frontend all"
+  };
+
+  explicit FakeAdmin(State& state) : state_(state) {}
+
+  Result<ServiceStatus> Status() override { return Answer("Status", state_.status); }
+  Result<std::vector<KeySummary>> ListKeys() override { return Answer("ListKeys", state_.keys); }
+  Result<KeyDetails> DescribeKey(const std::string& name) override {
+    return Answer("DescribeKey " + name, state_.details);
+  }
+  Result<PublicKey> GenerateKey(const KeyRequest& request) override {
+    return Answer("GenerateKey " + request.name + " " + request.algorithm + " " + request.custody +
+                      " " + request.custodian,
+                  SomeKey());
+  }
+  Result<uint32_t> RotateKey(const std::string& name) override {
+    return Answer("RotateKey " + name, uint32_t{2});
+  }
+  Result<uint32_t> RevokeKey(const std::string& name, std::optional<uint32_t> version) override {
+    return Answer("RevokeKey " + name + " " + (version ? std::to_string(*version) : "all"),
+                  state_.ended);
+  }
+  Result<uint32_t> DestroyKey(const std::string& name) override {
+    return Answer("DestroyKey " + name, state_.ended);
+  }
+  Result<std::vector<ModuleSummary>> ListModules() override {
+    return Answer("ListModules", state_.modules);
+  }
+  Result<void> EnrolModule(const std::string& module, const std::string& key) override {
+    return Answer("EnrolModule " + module + " " + key);
+  }
+  Result<void> EnrolPeer(const std::string& peer, const PublicKey& key) override {
+    return Answer("EnrolPeer " + peer + " " + ToHex(key.spki()));
+  }
+  Result<uint32_t> RemoveModule(const std::string& module) override {
+    return Answer("RemoveModule " + module, state_.ended);
+  }
+  Result<uint32_t> RemovePeer(const std::string& peer) override {
+    return Answer("RemovePeer " + peer, state_.ended);
+  }
+  Result<std::vector<SessionSummary>> ListSessions() override {
+    return Answer("ListSessions", state_.sessions);
+  }
+  Result<uint32_t> EndSession(const std::string& id) override {
+    return Answer("EndSession " + id, state_.ended);
+  }
+  Result<uint32_t> EndSessionsOf(const std::string& module) override {
+    return Answer("EndSessionsOf " + module, state_.ended);
+  }
+  Result<uint32_t> EndAllSessions() override { return Answer("EndAllSessions", state_.ended); }
+  Result<void> ReloadPolicy() override { return Answer("ReloadPolicy"); }
+
+ private:
+  Result<void> Answer(std::string call) {
+    state_.calls.push_back(std::move(call));
+    if (state_.error) return Fail(*state_.error);
+    return {};
+  }
+  template <class T>
+  Result<T> Answer(std::string call, const T& value) {
+    KEYWARD_TRY(Answer(std::move(call)));
+    return value;
+  }
+
+  State& state_;
+};
+
+}  // namespace keyward::testing_support

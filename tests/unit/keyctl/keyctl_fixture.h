@@ -1,0 +1,89 @@
+// Runs keyctl as a shell would, against a FakeAdmin.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "keyctl/keyctl.h"
+#include "tests/support/matchers.h"
+#include "tests/unit/keyctl/fake_admin.h"
+
+namespace keyward::testing_support {
+
+// Knows one user and one group, "root".
+class OnlyRoot final : public policy::NameResolver {
+ public:
+  Result<uint32_t> UserId(const std::string& name) const override { return Find(name); }
+  Result<uint32_t> GroupId(const std::string& name) const override { return Find(name); }
+
+ private:
+  static Result<uint32_t> Find(const std::string& name) {
+    if (name == "root") return 0;
+    return Fail(ErrorCode::kNotFound, "no such name");
+  }
+};
+
+class KeyctlTest : public ::testing::Test {
+ protected:
+  keyctl::ExitCode Run(std::vector<std::string> arguments) {
+    out_.str("");
+    err_.str("");
+    keyctl::Environment environment{.in = in_,
+                                    .out = out_,
+                                    .err = err_,
+                                    .in_is_terminal = terminal_,
+                                    .color = color_,
+                                    .connect = [this]() -> Result<std::unique_ptr<AdminClient>> {
+                                      if (connect_error_) return Fail(*connect_error_);
+                                      return std::make_unique<FakeAdmin>(keyd_);
+                                    },
+                                    .wait_for_keyd =
+                                        [this](std::chrono::milliseconds patience) {
+                                          waited_ = patience;
+                                          return Result<void>();
+                                        },
+                                    .names = names_};
+    return keyctl::RunKeyctl(arguments, environment);
+  }
+
+  nlohmann::json OutJson() const { return nlohmann::json::parse(out_.str()); }
+  nlohmann::json ErrorJson() const { return nlohmann::json::parse(err_.str()).at("error"); }
+
+  FakeAdmin::State keyd_;
+  std::optional<Error> connect_error_;
+  bool terminal_ = false;
+  bool color_ = false;
+  std::chrono::milliseconds waited_{};
+  std::istringstream in_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+  OnlyRoot names_;
+};
+
+// A file of the test's own, gone at its end.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& text) : path_("/tmp/keyctl-test-XXXXXX") {
+    const int fd = mkstemp(path_.data());
+    EXPECT_GE(fd, 0);
+    close(fd);
+    std::ofstream(path_) << text;
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace keyward::testing_support
