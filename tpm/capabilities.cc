@@ -64,13 +64,10 @@ Result<std::vector<Algorithm>> ReadAlgorithms(Connection& connection) {
   const auto has = [curves](TPM2_ECC_CURVE curve) {
     return std::ranges::find(curves, curve) != curves.end();
   };
-  std::vector<Algorithm> algorithms = {Algorithm::kRsaPss2048};  // no TPM 2.0 is without it
-  if (has(TPM2_ECC_NIST_P256)) {
-    algorithms.push_back(Algorithm::kEcdsaP256);
-  }
-  if (has(TPM2_ECC_NIST_P384)) {
-    algorithms.push_back(Algorithm::kEcdsaP384);
-  }
+  std::vector<Algorithm> algorithms;  // the fastest first
+  if (has(TPM2_ECC_NIST_P256)) algorithms.push_back(Algorithm::kEcdsaP256);
+  if (has(TPM2_ECC_NIST_P384)) algorithms.push_back(Algorithm::kEcdsaP384);
+  algorithms.push_back(Algorithm::kRsaPss2048);  // no TPM 2.0 is without it
   return algorithms;
 }
 

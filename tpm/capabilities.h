@@ -16,7 +16,7 @@ Result<EsysPtr<TPMS_CAPABILITY_DATA>> GetCapability(Connection& connection, TPM2
 
 struct TpmFacts {
   std::string description;            // "TPM 2.0 IBM SW TPM, firmware 2019.1023"
-  std::vector<Algorithm> algorithms;  // of SigningTemplate(), those that the chip has
+  std::vector<Algorithm> algorithms;  // those of ours that the chip has
 };
 
 // Errors: kCustodianUnavailable.
