@@ -4,7 +4,9 @@
 
 namespace keyward {
 
-void SystemRng::Fill(MutableBytes out) { randombytes_buf(out.data(), out.size()); }
+void SystemRng::Fill(MutableBytes out) {
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
+}
 
 Bytes RandomBytes(Rng& rng, size_t size) {
   Bytes out(size);
