@@ -15,14 +15,18 @@ namespace {
 
 using Encrypt = EsysSession::Encrypt;
 
+// Deeper than any call into ESAPI goes.
+constexpr size_t kEsapiStack = size_t{32} * 1024;
+
 Error NotOurs(const Outcome& outcome) {
   return outcome.As(ErrorCode::kAuthenticationFailed,
                     "the TPM refuses the blob: it was changed, or made by another TPM");
 }
 
-// ESAPI decrypts a response where it lies and leaves it there until the next command. To be called
-// right after the command.
+// ESAPI decrypts a response where it lies and leaves it there until the next command, and leaves
+// what passed over the stack. To be called right after the command.
 Result<void> WipeResponse(ESYS_CONTEXT* esys) {
+  sodium_stackzero(kEsapiStack);
   TSS2_SYS_CONTEXT* sys = nullptr;
   KEYWARD_TRY(Outcome(Esys_GetSysContext(esys, &sys), "Esys_GetSysContext").Check());
   const uint8_t* parameter = nullptr;
@@ -74,6 +78,7 @@ Result<WrappedObject> Link::Create(const TPM2B_SENSITIVE_CREATE& sensitive,
                        &sensitive, &area, &no_outside_info, &no_pcrs, EsysOut(wrapped),
                        EsysOut(made), nullptr, nullptr, nullptr);
   });
+  sodium_stackzero(kEsapiStack);
   KEYWARD_TRY(outcome.Check());
   if (!IsMadeFrom(made->publicArea, area)) {
     return Fail(ErrorCode::kAuthenticationFailed,
