@@ -1,0 +1,133 @@
+#include <sodium.h>
+
+#include "api/keyward.h"
+#include "bench/measure.h"
+#include "bench/workloads.h"
+#include "hsm/hsm_factory.h"
+#include "session/aico_engine.h"
+
+namespace keyward::bench {
+namespace {
+
+constexpr size_t kMessageSize = size_t{16} * 1024;
+constexpr int kInFlight = 16;
+
+// Both ends of one handshake in this process, each through keyd.
+struct Pair {
+  Session initiator;
+  Session responder;
+};
+
+Result<Pair> OpenPair(Client& client) {
+  KEYWARD_ASSIGN(Session initiator, client.OpenSession({.key = "frontend-id",
+                                                        .protocol = "aico",
+                                                        .role = Role::kInitiator,
+                                                        .peer = "backend",
+                                                        .lifetime = {}}));
+  KEYWARD_ASSIGN(Session responder, client.OpenSession({.key = "backend-id",
+                                                        .protocol = "aico",
+                                                        .role = Role::kResponder,
+                                                        .peer = "frontend",
+                                                        .lifetime = {}}));
+  return Pair{std::move(initiator), std::move(responder)};
+}
+
+// For sessions of libkeyward and for engines alike.
+template <class StepInitiator, class StepResponder>
+Result<void> Shake(StepInitiator initiator, StepResponder responder) {
+  KEYWARD_ASSIGN(const auto hello, initiator(ByteView()));
+  KEYWARD_ASSIGN(const auto reply, responder(hello.output));
+  KEYWARD_ASSIGN(const auto confirmation, initiator(reply.output));
+  KEYWARD_ASSIGN(const auto last, responder(confirmation.output));
+  if (last.established) return {};
+  return Fail(ErrorCode::kInternal, "the handshake did not end");
+}
+
+Result<void> Shake(Pair& pair) {
+  return Shake([&](ByteView input) { return pair.initiator.Step(input); },
+               [&](ByteView input) { return pair.responder.Step(input); });
+}
+
+Result<std::unique_ptr<session::AicoEngine>> MakeEngine(session::Role role, const PublicKey& own,
+                                                        const PublicKey& peer, const Clock& clock,
+                                                        Rng& rng) {
+  const bool initiates = role == session::Role::kInitiator;
+  return session::AicoEngine::Create({.role = role,
+                                      .self = initiates ? "frontend" : "backend",
+                                      .peer = initiates ? "backend" : "frontend",
+                                      .own_identity = own,
+                                      .peer_identity = peer,
+                                      .context = "keyward"},
+                                     clock, rng);
+}
+
+}  // namespace
+
+Result<double> SealOverChannel() {
+  KEYWARD_ASSIGN(Client client, Client::Connect());
+  KEYWARD_ASSIGN(Pair pair, OpenPair(client));
+  KEYWARD_TRY(Shake(pair));
+  const Bytes message(kMessageSize, 0x5a);
+  const std::vector<ByteView> batch(kInFlight, message);
+  return MeasureRate(
+      [&]() -> Result<void> {
+        KEYWARD_TRY(pair.initiator.SealMany(batch));
+        return {};
+      },
+      kInFlight);
+}
+
+Result<double> SealWithSodium() {
+  SystemRng rng;
+  KEYWARD_ASSIGN(const SecretBytes key, SecretBytes::Random(32, rng));
+  const Bytes message(kMessageSize, 0x5a);
+  const ByteView metadata = AsBytes(R"({"seq":0,"epoch":0})");
+  Bytes nonce(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+  Bytes out(kMessageSize + crypto_aead_xchacha20poly1305_ietf_ABYTES);
+  return MeasureRate([&]() -> Result<void> {
+    rng.Fill(nonce);
+    if (crypto_aead_xchacha20poly1305_ietf_encrypt(
+            out.data(), nullptr, message.data(), message.size(), metadata.data(), metadata.size(),
+            nullptr, nonce.data(), key.RevealSecret().data()) != 0) {
+      return Fail(ErrorCode::kInternal, "libsodium does not seal");
+    }
+    return {};
+  });
+}
+
+Result<double> HandshakeThroughKeyd() {
+  KEYWARD_ASSIGN(Client client, Client::Connect());
+  return MeasureMedian([&]() -> Result<void> {
+    KEYWARD_ASSIGN(Pair pair, OpenPair(client));
+    return Shake(pair);
+  });
+}
+
+Result<double> HandshakeInProcess(const TokenKey& token, const std::string& state_directory) {
+  hsm::HsmFactory factory({.module_path = token.module,
+                           .token_label = token.label,
+                           .pin_file = token.pin_file,
+                           .pin_credential = "",
+                           .state_directory = state_directory});
+  KEYWARD_ASSIGN(const std::unique_ptr<Custodian> custodian, factory.Make());
+  SystemRng rng;
+  const SystemClock clock;
+  KeyId id{};
+  rng.Fill(id);
+  KEYWARD_ASSIGN(const GeneratedKey key, custodian->signer().GenerateKey(Algorithm::kEd25519, id));
+  const auto sign = [&](ByteView message) {
+    return custodian->signer().Sign(key.reference, message);
+  };
+  const Result<double> median = MeasureMedian([&]() -> Result<void> {
+    KEYWARD_ASSIGN(const auto initiator, MakeEngine(session::Role::kInitiator, key.public_key,
+                                                    key.public_key, clock, rng));
+    KEYWARD_ASSIGN(const auto responder, MakeEngine(session::Role::kResponder, key.public_key,
+                                                    key.public_key, clock, rng));
+    return Shake([&](ByteView input) { return initiator->Step(input, sign); },
+                 [&](ByteView input) { return responder->Step(input, sign); });
+  });
+  KEYWARD_TRY(custodian->signer().DestroyKey(key.reference));
+  return median;
+}
+
+}  // namespace keyward::bench
