@@ -25,7 +25,7 @@ void LiveSession::Step(Bytes input, StepDone done) {
         const std::optional<Error> failure =
             result ? std::nullopt : std::optional<Error>(result.error());
         done(std::move(result));  // the answer first: the end closes the channel
-        if (failure) self->End(*failure);
+        if (failure && self->state() == SessionState::kHandshake) self->End(*failure);
       });
   if (!queued) done(Fail(queued.error()));
 }
