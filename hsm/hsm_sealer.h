@@ -1,17 +1,22 @@
 // Sealing under an AES-256 key that never leaves the token.
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "core/rng.h"
 #include "core/sealer.h"
+#include "core/signer.h"
 #include "hsm/link.h"
 
 namespace keyward::hsm {
 
-// The key is labelled "keyward:wrapping" and made by the first Seal. A blob is
-// version (1 byte, 01) | nonce (12, random) | AES-256-GCM ciphertext | tag (16)
-// with version | context as associated data.
+// The first Seal makes the key, labelled "keyward:wrapping" and with a random CKA_ID. A blob is
+// version (1 byte, 01) | CKA_ID of its key (16) | nonce (12, random) | ciphertext | tag (16),
+// AES-256-GCM with version | CKA_ID | context as associated data.
+//
+// As a blob names its key, it does no harm when processes that share a token each make one: PKCS#11
+// has no way to make an object unless it exists. All then seal under the one of lowest CKA_ID.
 class HsmSealer final : public Sealer {
  public:
   // `link` must outlive the sealer.
@@ -21,16 +26,26 @@ class HsmSealer final : public Sealer {
   Result<SecretBytes> Unseal(ByteView blob, ByteView context) override;
 
  private:
-  enum class IfMissing { kMake, kFail };
-  Result<CK_OBJECT_HANDLE> WrappingKeyOn(const Session& session, IfMissing if_missing);
-  // Runs `work(session, key)`, a second time with a fresh lookup if the key's handle went stale.
-  template <class Work>
-  auto WithKey(IfMissing if_missing, Work work);
+  struct WrappingKey {
+    KeyId id;
+    CK_OBJECT_HANDLE handle;
+  };
+
+  // Forgets every handle, unless the session that it was found on is still there.
+  void ForgetStale();
+  Result<WrappingKey> KeyToSeal(const Session& session);
+  Result<WrappingKey> KeyToUnseal(const Session& session, const KeyId& id);
+  // Runs `work(session, key)` on what `find(session)` finds, a second time with a fresh lookup if
+  // the key's handle went stale.
+  template <class Find, class Work>
+  auto WithKey(Find find, Work work);
 
   Link& link_;
   SystemRng rng_;
-  std::optional<CK_OBJECT_HANDLE> key_;
-  uint64_t key_epoch_ = 0;
+  // Good for one epoch of the link.
+  std::map<KeyId, CK_OBJECT_HANDLE> handles_;
+  std::optional<WrappingKey> sealing_key_;
+  uint64_t epoch_ = 0;
 };
 
 }  // namespace keyward::hsm

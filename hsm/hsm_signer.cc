@@ -121,8 +121,7 @@ Result<HsmSigner::PrivateKey> HsmSigner::Lookup(const Session& session, const Ke
   if (cache_epoch_ != link_.epoch()) cache_.clear();
   cache_epoch_ = link_.epoch();
   if (const auto cached = cache_.find(id); cached != cache_.end()) return cached->second;
-  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found,
-                 session.Find(FindById(CKO_PRIVATE_KEY, id)));
+  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, session.Find(FindSigningKey(id)));
   if (found.empty()) return Fail(ErrorCode::kNotFound, "the HSM token holds no such key");
   if (found.size() > 1) {
     return Fail(ErrorCode::kDataCorrupt, "the HSM token holds two keys under one name");

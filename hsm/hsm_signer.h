@@ -10,6 +10,11 @@
 namespace keyward::hsm {
 
 // A KeyReference is the 16 bytes of the KeyId, which are also the CKA_ID of both halves.
+//
+// DestroyUnrecorded finds what bears an announced id: whole pairs, either half alone, private
+// halves that cannot sign. What a token was killed over before it wrote the id is nobody's: with
+// SoftHSM files of no bytes, which its module passes over, and now and then a public key without
+// attributes. It holds no private half that works, so it stays rather than be guessed at.
 class HsmSigner final : public Signer {
  public:
   // `link` must outlive the signer.

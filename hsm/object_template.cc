@@ -90,15 +90,19 @@ ObjectTemplate PrivateHalf(const KeyId& id) {
   return made;
 }
 
-ObjectTemplate WrappingKey() {
-  ObjectTemplate made = FindWrappingKey();
-  made.AddFlag(CKA_TOKEN, true)
+ObjectTemplate NewWrappingKey(const KeyId& id) {
+  ObjectTemplate made;
+  made.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
+      .AddNumber(CKA_KEY_TYPE, CKK_AES)
+      .AddFlag(CKA_TOKEN, true)
       .AddFlag(CKA_PRIVATE, true)
       .AddFlag(CKA_SENSITIVE, true)
       .AddFlag(CKA_EXTRACTABLE, false)
       .AddFlag(CKA_ENCRYPT, true)
       .AddFlag(CKA_DECRYPT, true)
-      .AddNumber(CKA_VALUE_LEN, 32);
+      .AddNumber(CKA_VALUE_LEN, 32)
+      .Add(CKA_ID, id)
+      .Add(CKA_LABEL, AsBytes(kWrappingLabel));
   return made;
 }
 
@@ -108,10 +112,20 @@ ObjectTemplate FindById(CK_OBJECT_CLASS object_class, const KeyId& id) {
   return wanted;
 }
 
-ObjectTemplate FindWrappingKey() {
+ObjectTemplate FindSigningKey(const KeyId& id) {
+  ObjectTemplate wanted = FindById(CKO_PRIVATE_KEY, id);
+  wanted.AddFlag(CKA_PRIVATE, true);
+  return wanted;
+}
+
+ObjectTemplate FindWrappingKeys() {
   ObjectTemplate wanted;
   wanted.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
       .AddNumber(CKA_KEY_TYPE, CKK_AES)
+      .AddFlag(CKA_PRIVATE, true)
+      .AddFlag(CKA_LOCAL, true)
+      .AddFlag(CKA_ALWAYS_SENSITIVE, true)
+      .AddFlag(CKA_NEVER_EXTRACTABLE, true)
       .Add(CKA_LABEL, AsBytes(kWrappingLabel));
   return wanted;
 }

@@ -12,8 +12,15 @@
 
 namespace keyward::hsm {
 
+// Move-only: a copy's attributes would point to the values of the original.
 class ObjectTemplate {
  public:
+  ObjectTemplate() = default;
+  ObjectTemplate(ObjectTemplate&&) noexcept = default;
+  ObjectTemplate& operator=(ObjectTemplate&&) noexcept = default;
+  ObjectTemplate(const ObjectTemplate&) = delete;
+  ObjectTemplate& operator=(const ObjectTemplate&) = delete;
+
   ObjectTemplate& Add(CK_ATTRIBUTE_TYPE type, ByteView value);
   ObjectTemplate& AddFlag(CK_ATTRIBUTE_TYPE type, bool value);
   ObjectTemplate& AddNumber(CK_ATTRIBUTE_TYPE type, CK_ULONG value);
@@ -22,7 +29,7 @@ class ObjectTemplate {
   std::span<CK_ATTRIBUTE> attributes() { return attributes_; }
 
  private:
-  std::deque<Bytes> values_;  // keeps its elements in place as it grows
+  std::deque<Bytes> values_;  // keeps its elements in place as it grows and moves
   std::vector<CK_ATTRIBUTE> attributes_;
 };
 
@@ -37,11 +44,15 @@ Result<Algorithm> AlgorithmOfCurve(ByteView ec_params);
 // not CKA_EXTRACTABLE; CKA_ID is the key's id and CKA_LABEL "keyward:<id in hex>".
 ObjectTemplate PublicHalf(Algorithm algorithm, const KeyId& id);
 ObjectTemplate PrivateHalf(const KeyId& id);
-// AES-256, to encrypt and decrypt only.
-ObjectTemplate WrappingKey();
+// AES-256, to encrypt and decrypt only; CKA_LABEL is "keyward:wrapping".
+ObjectTemplate NewWrappingKey(const KeyId& id);
 
-// To find what the above made.
+// To find what the above made, whole or not.
 ObjectTemplate FindById(CK_OBJECT_CLASS object_class, const KeyId& id);
-ObjectTemplate FindWrappingKey();
+// To find what the above made and nobody else can have: PKCS#11 lets everyone put public objects on
+// a token without a login, with the label and id of another; and what C_GenerateKey was killed over
+// is not CKA_LOCAL yet.
+ObjectTemplate FindSigningKey(const KeyId& id);
+ObjectTemplate FindWrappingKeys();
 
 }  // namespace keyward::hsm

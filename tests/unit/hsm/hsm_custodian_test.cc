@@ -1,4 +1,5 @@
 // What is PKCS#11's own; tests/conformance holds what every custodian does.
+#include <algorithm>
 #include <atomic>
 #include <latch>
 #include <thread>
@@ -78,8 +79,8 @@ TEST_F(HsmCustodianTest, PrivateHalvesAreSensitiveAndNeverExtractable) {
   const Session session = OpenSession();
   const Bytes yes = {CK_TRUE};
   const Bytes no = {CK_FALSE};
-  for (const ObjectTemplate& wanted : {FindById(CKO_PRIVATE_KEY, id), FindWrappingKey()}) {
-    ASSERT_OK_AND_ASSIGN(const auto found, session.Find(wanted));
+  const auto expect_guarded = [&](ObjectTemplate wanted) {
+    ASSERT_OK_AND_ASSIGN(const auto found, session.Find(std::move(wanted)));
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(session.Attribute(found[0], CKA_EXTRACTABLE).value(), no);
     for (const CK_ATTRIBUTE_TYPE type :
@@ -87,7 +88,11 @@ TEST_F(HsmCustodianTest, PrivateHalvesAreSensitiveAndNeverExtractable) {
       EXPECT_EQ(session.Attribute(found[0], type).value(), yes) << type;
     }
     EXPECT_FALSE(session.Attribute(found[0], CKA_VALUE).has_value());
-  }
+  };
+  expect_guarded(FindById(CKO_PRIVATE_KEY, id));
+  ObjectTemplate any_secret_key;
+  any_secret_key.AddNumber(CKA_CLASS, CKO_SECRET_KEY);
+  expect_guarded(std::move(any_secret_key));
 }
 
 TEST_F(HsmCustodianTest, DestroyingAndSweepingTakeBothHalves) {
@@ -118,13 +123,31 @@ TEST_F(HsmCustodianTest, TheSweepTakesAPublicHalfWithoutItsPrivateOne) {
   EXPECT_OK(custodian->signer().GenerateKey(Algorithm::kEcdsaP256, id));
 }
 
-TEST_F(HsmCustodianTest, TwoWrappingKeysAreRefusedRatherThanGuessedAt) {
+TEST_F(HsmCustodianTest, BlobsOfTwoWrappingKeysOpenAndNewOnesUseTheFirst) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes before, custodian->sealer().Seal(secret, {}));
+  const KeyId lowest = {};
+  ASSERT_OK(OpenSession().GenerateKey(CKM_AES_KEY_GEN, NewWrappingKey(lowest)));
+  ASSERT_OK_AND_ASSIGN(const auto restarted, HsmFactory(Options()).Make());
+  ASSERT_OK(restarted->sealer().Unseal(before, {}));
+  ASSERT_OK_AND_ASSIGN(const Bytes after, restarted->sealer().Seal(secret, {}));
+  EXPECT_TRUE(std::ranges::equal(ByteView(after).subspan(1, lowest.size()), lowest));
+  for (Custodian* each : {custodian.get(), restarted.get()}) {
+    EXPECT_OK(each->sealer().Unseal(before, {}));
+    EXPECT_OK(each->sealer().Unseal(after, {}));
+  }
+}
+
+TEST_F(HsmCustodianTest, ABlobWhoseWrappingKeyIsGoneIsOfAnotherToken) {
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes blob, custodian->sealer().Seal(secret, {}));
   const Session session = OpenSession();
-  ASSERT_OK(session.GenerateKey(CKM_AES_KEY_GEN, WrappingKey()));
-  ASSERT_OK(session.GenerateKey(CKM_AES_KEY_GEN, WrappingKey()));
-  EXPECT_THAT(custodian->sealer().Seal(SecretBytes::Random(32, rng_).value(), {}),
-              FailsWith(ErrorCode::kDataCorrupt));
+  ASSERT_OK(session.Destroy(session.Find(FindWrappingKeys()).value().at(0)));
+  EXPECT_THAT(custodian->sealer().Unseal(blob, {}), FailsWith(ErrorCode::kAuthenticationFailed));
+  EXPECT_OK(custodian->sealer().Seal(secret, {}))
+      << "under a new one, in spite of the stale handle";
 }
 
 // With SoftHSM a C_Finalize during a C_Sign is a crash, so this one ends the program if it fails.
