@@ -31,7 +31,8 @@ class Agent:
             self.bus = dbus.SystemBus(private=True)
         target = self.bus.get_object(NAME, path, introspect=False)
         # Every integer of the interface is a u.
-        arguments = [dbus.UInt32(a) if type(a) is int else a for a in arguments]
+        arguments = [dbus.UInt32(a) if type(a) is int else
+                     dbus.Array(a, signature="y") if type(a) is list else a for a in arguments]
         return target.get_dbus_method(method, f"{NAME}.{interface}")(*arguments)
 
     def manager(self, method, *arguments):

@@ -80,6 +80,19 @@ class HsmTest(SystemTest):
         self.service.wait_health("ok")
         self.assert_serving()
 
+    def test_a_token_that_vanishes_in_the_middle(self):
+        frontend, backend = self.open_pair()
+        hidden = self.tokens().with_name("hidden")
+        os.rename(self.tokens(), hidden)
+        self.service.wait_health("degraded")
+        frame = frontend.channel("s", "seal", b"no token", b"")
+        self.assertEqual(backend.channel("s", "open", frame)[0], b"no token")
+        self.assert_refused("CustodianUnavailable", self.service.admin_call, "RotateKey",
+                            "frontend-id")
+        os.rename(hidden, self.tokens())
+        self.service.wait_health("ok")
+        self.assert_serving()
+
     def test_a_wrong_pin_is_tried_once(self):
         self.open_pair()
         self.service.stop_keyd()
