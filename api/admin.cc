@@ -1,5 +1,7 @@
 #include "api/admin.h"
 
+#include <algorithm>
+
 #include "api/bus_connection.h"
 
 namespace keyward {
@@ -15,14 +17,21 @@ KeyVersion VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint
           .created = WallTime(std::chrono::seconds(row.get<3>()))};
 }
 
+// The PublicKey property fails for a key without an active version, which is to be shown as well.
+Bytes ActiveSpki(const std::vector<KeyVersion>& versions) {
+  const auto active = std::ranges::find(versions, "active", &KeyVersion::state);
+  return active == versions.end() ? Bytes() : active->spki;
+}
+
 KeyDetails DetailsFromBus(KeyProxy& key) {
   KeyDetails details{.name = key.Name(),
                      .algorithm = key.Algorithm(),
                      .custody = key.Custody(),
                      .custodian = key.Custodian(),
-                     .spki = key.PublicKey(),
+                     .spki = {},
                      .versions = {}};
   for (const auto& row : key.Versions()) details.versions.push_back(VersionFromBus(row));
+  details.spki = ActiveSpki(details.versions);
   return details;
 }
 

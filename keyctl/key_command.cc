@@ -49,7 +49,7 @@ Result<ExitCode> ListKeys(Shell& shell) {
     return ExitCode::kOk;
   }
   if (keys.empty()) {
-    shell.Say("There are no keys. Make one with 'keyctl key generate'.");
+    shell.Say("There are no keys that you may use. An admin makes one with 'keyctl key generate'.");
     return ExitCode::kOk;
   }
   Table table({"NAME", "ALGORITHM", "CUSTODY", "CUSTODIAN", "STATE", "VERSIONS"});
@@ -272,9 +272,10 @@ void AddRotate(CLI::App& keys, Shell& shell) {
 }
 
 void AddRevoke(CLI::App& keys, Shell& shell) {
-  CLI::App* command =
-      keys.add_subcommand("revoke", "Make a key unusable for ever, and end its sessions at once");
+  CLI::App* command = keys.add_subcommand(
+      "revoke", "Make a key's versions unusable for ever, and end its sessions at once");
   command->footer(
+      "'keyctl key rotate' can give the key a fresh version afterwards.\n\n"
       "Examples:\n"
       "  keyctl key revoke frontend\n"
       "  keyctl key revoke frontend --version 1\n"

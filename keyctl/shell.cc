@@ -90,6 +90,8 @@ std::string Remedy(const Error& error) {
       return "run keyctl as root or as one of the admins that security.yaml names";
     case ErrorCode::kConfiguration:
       return "mend the file and test it with 'keyctl policy check FILE'";
+    case ErrorCode::kAlreadyExists:
+      return "choose another name";
     case ErrorCode::kNotFound:
       return "see 'keyctl key list', 'keyctl module list' and 'keyctl sessions list'";
     case ErrorCode::kInternal:

@@ -70,9 +70,13 @@ void Table::Print(std::ostream& out, bool color) const {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].text.size());
   }
   const auto print = [&](const std::vector<Cell>& row) {
+    std::string blanks;  // held back until something follows them
     for (size_t i = 0; i < row.size(); ++i) {
-      out << Paint(row[i].text, row[i].tone, color);
-      if (i + 1 < row.size()) out << std::string(widths[i] - row[i].text.size() + kGap, ' ');
+      if (!row[i].text.empty()) {
+        out << blanks << Paint(row[i].text, row[i].tone, color);
+        blanks.clear();
+      }
+      blanks.append(widths[i] - row[i].text.size() + kGap, ' ');
     }
     out << '\n';
   };

@@ -1,152 +1,168 @@
 #include "examples/module/conversation.h"
 
-#include <fmt/core.h>
 #include <poll.h>
-#include <sodium.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <cstring>
 
 #include "core/encoding.h"
 
 namespace keyward::example {
 namespace {
 
-constexpr size_t kChunk = size_t{64} * 1024;
-constexpr size_t kChunksInFlight = 16;
-constexpr int kTickMs = 50;
+constexpr int64_t kChatInterval = 50'000'000;  // nanoseconds
+constexpr uint64_t kChatsPerReport = 20;
+constexpr size_t kChunksPerBatch = 16;
+// When the connection and the session end together, keyd's reason may come second.
+constexpr int kPatienceForReason = 2000;  // milliseconds
 
-class Sha256 {
- public:
-  Sha256() { crypto_hash_sha256_init(&state_); }
-  void Add(ByteView bytes) { crypto_hash_sha256_update(&state_, bytes.data(), bytes.size()); }
-  std::string Hex() {
-    std::array<uint8_t, crypto_hash_sha256_BYTES> digest{};
-    crypto_hash_sha256_final(&state_, digest.data());
-    return ToHex(digest);
+Result<UniqueFd> MakeTimer() {
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const itimerspec interval{.it_interval = {0, kChatInterval}, .it_value = {0, kChatInterval}};
+  if (!timer || timerfd_settime(timer.get(), 0, &interval, nullptr) != 0) {
+    return Fail(ErrorCode::kIo, std::string("timerfd: ") + std::strerror(errno));
   }
-
- private:
-  crypto_hash_sha256_state state_{};
-};
-
-std::string Metadata(const std::string& kind) { return nlohmann::json{{"kind", kind}}.dump(); }
-
-std::string KindOf(const std::string& metadata) {
-  const auto object = nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object() || !object.contains("kind") || !object["kind"].is_string()) return {};
-  return object["kind"].get<std::string>();
+  return timer;
 }
 
-Deadline Soon() { return Deadline(kDefaultTimeout); }
+std::chrono::microseconds Since(std::chrono::steady_clock::time_point begun) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                               begun);
+}
 
 }  // namespace
 
-Result<bool> Conversation::WaitForPeer(int timeout_ms) {
-  std::array<pollfd, 2> fds{{{.fd = session_.descriptor(), .events = POLLIN, .revents = 0},
-                             {.fd = stream_.descriptor(), .events = POLLIN, .revents = 0}}};
-  if (poll(fds.data(), fds.size(), timeout_ms) < 0 && errno != EINTR) {
-    return Fail(ErrorCode::kIo, "poll failed");
+Result<void> Conversation::Run() {
+  const Result<void> talked = Talk();
+  if (talked && !interrupted_) {
+    reporter_.Closed({ErrorCode::kSessionClosed, "both sides have said all they had to say"});
+    return session_.Close();
   }
-  if (fds[0].revents != 0) KEYWARD_TRY(session_.CheckOpen());
-  return fds[1].revents != 0;
+  const Error why = talked ? Error(ErrorCode::kSessionClosed, "interrupted by a signal")
+                           : WhyItEnded(talked.error());
+  reporter_.Closed(why);
+  if (interrupted_ || script_.chat_until_closed) return {};
+  return Fail(why);
 }
 
-Result<void> Conversation::Send(const std::string& kind, ByteView body) {
-  KEYWARD_ASSIGN(const Bytes frame, session_.Seal(body, Metadata(kind)));
-  return WriteMessage(stream_, frame, Soon());
-}
-
-Result<void> Conversation::SendChunks(std::span<const Bytes> chunks) {
-  const std::vector<ByteView> views(chunks.begin(), chunks.end());
-  KEYWARD_ASSIGN(const std::vector<Bytes> frames, session_.SealMany(views, Metadata("chunk")));
-  for (const Bytes& frame : frames) KEYWARD_TRY(WriteMessage(stream_, frame, Soon()));
+Result<void> Conversation::Talk() {
+  if (script_.chat_until_closed) {
+    KEYWARD_ASSIGN(timer_, MakeTimer());
+  }
+  if (session_.role() == Role::kInitiator) KEYWARD_TRY(SpeakTurn());
+  while (!Finished() && !interrupted_) KEYWARD_TRY(WaitForEvent());
   return {};
 }
 
-Result<Conversation::Message> Conversation::Receive() {
-  for (bool ready = false; !ready;) {
-    KEYWARD_ASSIGN(ready, WaitForPeer(-1));
+Result<void> Conversation::WaitForEvent() {
+  // poll(2) passes over a descriptor of -1, which the timer is without a chat.
+  std::array<pollfd, 4> entries{
+      pollfd{signals_.descriptor(), POLLIN, 0}, pollfd{session_.descriptor(), POLLIN, 0},
+      pollfd{stream_.descriptor(), POLLIN, 0}, pollfd{timer_.get(), POLLIN, 0}};
+  if (poll(entries.data(), entries.size(), -1) < 0) {
+    if (errno == EINTR) return {};
+    return Fail(ErrorCode::kIo, std::string("poll: ") + std::strerror(errno));
   }
-  KEYWARD_ASSIGN(const Bytes frame, ReadMessage(stream_, Soon()));
-  KEYWARD_ASSIGN(OpenedMessage opened, session_.Open(frame));
-  return Message{KindOf(opened.metadata), std::move(opened.plaintext)};
-}
-
-Result<void> Conversation::ExchangeText(const std::string& text) {
-  KEYWARD_TRY(Send("text", AsBytes(text)));
-  KEYWARD_ASSIGN(const Message answer, Receive());
-  const std::string said(AsText(answer.body));
-  report_.Say("text", fmt::format("the answer: {}", said), said);
+  interrupted_ = entries[0].revents != 0;
+  if (interrupted_) return {};
+  if (entries[1].revents != 0) KEYWARD_TRY(session_.CheckOpen());
+  if (entries[2].revents != 0) KEYWARD_TRY(Receive());
+  if (entries[3].revents != 0) KEYWARD_TRY(Chat());
   return {};
 }
 
-Result<void> Conversation::SendFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Fail(ErrorCode::kIo, path + " cannot be read");
-  const auto start = std::chrono::steady_clock::now();
-  Sha256 hash;
-  size_t size = 0;
-  while (file) {
-    std::vector<Bytes> chunks;
-    while (file && chunks.size() < kChunksInFlight) {
-      Bytes chunk(kChunk);
-      file.read(reinterpret_cast<char*>(chunk.data()), static_cast<std::streamsize>(chunk.size()));
-      chunk.resize(static_cast<size_t>(file.gcount()));
-      hash.Add(chunk);
-      size += chunk.size();
-      if (!chunk.empty()) chunks.push_back(std::move(chunk));
-    }
-    if (!chunks.empty()) KEYWARD_TRY(SendChunks(chunks));
+Result<void> Conversation::SpeakTurn() {
+  for (const std::string& text : script_.say) {
+    KEYWARD_TRY(Send(MessageType::kText, AsBytes(text)));
+    reporter_.TextSent(text);
   }
-  if (file.bad()) return Fail(ErrorCode::kIo, path + " cannot be read");
-  KEYWARD_TRY(Send("end", {}));
-  KEYWARD_ASSIGN(const Message answer, Receive());
-  const std::string digest = hash.Hex();
-  if (AsText(answer.body) != digest) return Fail(ErrorCode::kDataCorrupt, "another file arrived");
-  report_.Say(
-      "file",
-      fmt::format("{} bytes arrived with the same SHA-256 ({}) in {}", size, digest, Since(start)),
-      digest);
-  return {};
+  if (!script_.send_file.empty()) KEYWARD_TRY(SendFile());
+  done_sent_ = true;
+  return Send(MessageType::kDone, {});
 }
 
-Result<void> Conversation::KeepTalking() {
-  report_.Say("talking", "talking until the session ends");
+Result<void> Conversation::SendFile() {
+  const auto begun = std::chrono::steady_clock::now();
+  KEYWARD_ASSIGN(FileReader file, FileReader::Open(script_.send_file));
   while (true) {
-    KEYWARD_TRY(Send("tick", AsBytes("still here")));
-    KEYWARD_TRY(Receive());
-    KEYWARD_TRY(WaitForPeer(kTickMs));
-  }
-}
-
-Result<void> Conversation::Answer(const std::string& path) {
-  std::ofstream file;
-  Sha256 hash;
-  while (true) {
-    KEYWARD_ASSIGN(const Message message, Receive());
-    if (message.kind == "text") {
-      const std::string said(AsText(message.body));
-      report_.Say("text", fmt::format("received: {}", said), said);
-      KEYWARD_TRY(Send("text", AsBytes("I got: " + said)));
-    } else if (message.kind == "chunk") {
-      if (!path.empty() && !file.is_open()) file.open(path, std::ios::binary | std::ios::trunc);
-      file.write(reinterpret_cast<const char*>(message.body.data()),
-                 static_cast<std::streamsize>(message.body.size()));
-      hash.Add(message.body);
-    } else if (message.kind == "end") {
-      file.close();
-      if (!path.empty() && !file) return Fail(ErrorCode::kIo, path + " cannot be written");
-      const std::string digest = hash.Hex();
-      report_.Say("file", fmt::format("received a file with SHA-256 {}", digest), digest);
-      KEYWARD_TRY(Send("received", AsBytes(digest)));
-      hash = Sha256();
-    } else {
-      KEYWARD_TRY(Send("tick", AsBytes("so am I")));
+    KEYWARD_ASSIGN(const std::vector<Bytes> chunks, file.NextChunks(kChunksPerBatch));
+    if (chunks.empty()) break;
+    const std::vector<ByteView> views(chunks.begin(), chunks.end());
+    KEYWARD_ASSIGN(const std::vector<Bytes> frames,
+                   session_.SealMany(views, MetadataFor(MessageType::kChunk)));
+    for (const Bytes& frame : frames) {
+      KEYWARD_TRY(WriteMessage(stream_, frame, Deadline(kDefaultTimeout)));
     }
   }
+  const Bytes digest = file.FinishHash();
+  KEYWARD_TRY(Send(MessageType::kFileEnd, digest));
+  reporter_.FileSent(file.bytes(), ToHex(digest), Since(begun));
+  return {};
+}
+
+Result<void> Conversation::Send(MessageType type, ByteView plaintext) {
+  KEYWARD_ASSIGN(const Bytes frame, session_.Seal(plaintext, MetadataFor(type)));
+  return WriteMessage(stream_, frame, Deadline(kDefaultTimeout));
+}
+
+Result<void> Conversation::Receive() {
+  KEYWARD_ASSIGN(const Bytes frame, ReadMessage(stream_, Deadline(kDefaultTimeout)));
+  KEYWARD_ASSIGN(const OpenedMessage message, session_.Open(frame));
+  KEYWARD_ASSIGN(const MessageType type, TypeFromMetadata(message.metadata));
+  switch (type) {
+    case MessageType::kText:
+      reporter_.TextReceived(std::string(AsText(message.plaintext)));
+      return {};
+    case MessageType::kChat:
+      ++chats_received_;
+      return {};
+    case MessageType::kChunk:
+    case MessageType::kFileEnd:
+      return TakeFilePart(type, message.plaintext);
+    case MessageType::kDone:
+      done_received_ = true;
+      if (!done_sent_) return SpeakTurn();
+      return {};
+  }
+  return {};
+}
+
+Result<void> Conversation::TakeFilePart(MessageType type, ByteView part) {
+  if (!incoming_) {
+    KEYWARD_ASSIGN(incoming_, FileWriter::Create(script_.receive_file));
+  }
+  if (type == MessageType::kChunk) return incoming_->Write(part);
+  const Bytes digest = incoming_->FinishHash();
+  if (ToHex(digest) != ToHex(part)) {
+    return Fail(ErrorCode::kDataCorrupt, "the file is not the one that the peer sent");
+  }
+  reporter_.FileReceived(incoming_->bytes(), ToHex(digest));
+  incoming_.reset();
+  return {};
+}
+
+Result<void> Conversation::Chat() {
+  uint64_t ticks = 0;
+  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0) return {};  // another poll will tell
+  KEYWARD_TRY(Send(MessageType::kChat, AsBytes("still here")));
+  ++chats_sent_;
+  if (chats_sent_ % kChatsPerReport == 1) reporter_.Chatted(chats_sent_, chats_received_);
+  if (script_.rekey_every == 0 || chats_sent_ % script_.rekey_every != 0) return {};
+  KEYWARD_TRY(session_.Rekey());
+  reporter_.Rekeyed();
+  return {};
+}
+
+Error Conversation::WhyItEnded(Error seen) {
+  pollfd entry{session_.descriptor(), POLLIN, 0};
+  if (seen.code() == ErrorCode::kSessionClosed && session_.descriptor() >= 0 &&
+      poll(&entry, 1, kPatienceForReason) > 0) {
+    if (const Result<void> open = session_.CheckOpen(); !open) return open.error();
+  }
+  return seen;
 }
 
 }  // namespace keyward::example

@@ -1,48 +1,65 @@
-// What two example modules say to each other over an established session.
-//
-// Each message is sealed by keyd and carries its kind in the metadata: "text", "chunk" of a file,
-// "end" of it, "received" with its hash, and "tick" while both just keep talking.
+// What two modules do once their session is established: an event loop over the peer's connection,
+// keyd's channel, a timer and signals.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "api/keyward.h"
-#include "examples/module/report.h"
+#include "api/session.h"
+#include "api/stream.h"
+#include "examples/module/file_transfer.h"
+#include "examples/module/message.h"
+#include "examples/module/reporter.h"
+#include "examples/module/signals.h"
 
 namespace keyward::example {
 
+struct Script {
+  std::vector<std::string> say;  // texts to send, in order
+  std::string send_file;         // "" for none
+  std::string receive_file;      // where a file that comes goes; "" only hashes it
+  bool chat_until_closed = false;
+  uint32_t rekey_every = 0;  // chat messages; 0: never
+};
+
 class Conversation {
  public:
-  // All three outlive the conversation.
-  Conversation(Session& session, SocketStream& stream, const Report& report)
-      : session_(session), stream_(stream), report_(report) {}
+  Conversation(Session session, SocketStream stream, Reporter& reporter, Script script)
+      : session_(std::move(session)),
+        stream_(std::move(stream)),
+        reporter_(reporter),
+        script_(std::move(script)) {}
 
-  // The initiator's part. Errors: the session's and the stream's.
-  Result<void> ExchangeText(const std::string& text);
-  // Errors also: kIo (the file), kDataCorrupt (another hash arrived).
-  Result<void> SendFile(const std::string& path);
-  // Says something every 50 ms until the session ends, which is the error that comes back.
-  Result<void> KeepTalking();
-
-  // The responder's part: answers until the session or the connection ends, which is the error.
-  // What arrives as a file is written to `path`, if there is one.
-  Result<void> Answer(const std::string& path);
+  // Plays the script until both sides are done, or, with chat_until_closed, until the session or
+  // the peer is gone or a signal comes; then tells why. Errors: a session that ended in the middle,
+  // unless it was to be talked through until then; those of Session and ByteStream.
+  Result<void> Run();
 
  private:
-  struct Message {
-    std::string kind;
-    Bytes body;
-  };
+  Result<void> Talk();
+  Result<void> WaitForEvent();
+  Result<void> SpeakTurn();
+  Result<void> SendFile();
+  Result<void> Send(MessageType type, ByteView plaintext);
+  Result<void> Receive();
+  Result<void> TakeFilePart(MessageType type, ByteView part);
+  Result<void> Chat();
+  bool Finished() const { return done_sent_ && done_received_ && !script_.chat_until_closed; }
+  Error WhyItEnded(Error seen);
 
-  Result<void> Send(const std::string& kind, ByteView body);
-  Result<void> SendChunks(std::span<const Bytes> chunks);
-  Result<Message> Receive();
-  // Waits for the peer's bytes; fails at once when keyd ends the session. False after `timeout_ms`.
-  Result<bool> WaitForPeer(int timeout_ms);
-
-  Session& session_;
-  SocketStream& stream_;
-  const Report& report_;
+  Session session_;
+  SocketStream stream_;
+  Reporter& reporter_;
+  Script script_;
+  Signals signals_;
+  UniqueFd timer_;
+  std::optional<FileWriter> incoming_;
+  bool done_sent_ = false;
+  bool done_received_ = false;
+  bool interrupted_ = false;
+  uint64_t chats_sent_ = 0;
+  uint64_t chats_received_ = 0;
 };
 
 }  // namespace keyward::example

@@ -1,98 +1,98 @@
-// An example module: authenticates its peer and talks to it, and never holds a key.
+// A module of Keyward: opens a session with its peer over a Unix socket, without ever holding a
+// key.
 //
-//   keyward-example-module --listen /run/x.sock --key backend-id --peer frontend
-//   keyward-example-module --connect /run/x.sock --key frontend-id --peer backend --text hello
-#include <fmt/core.h>
-#include <sodium.h>
+// docs/PROTOCOLS.md has what goes over the socket, examples/python/module.py the same in Python.
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
+#include <iostream>
 
+#include "api/client.h"
 #include "examples/module/conversation.h"
-#include "examples/module/unix_socket.h"
+#include "examples/module/socket.h"
 
 namespace keyward::example {
 namespace {
 
-struct Arguments {
+struct Options {
   std::string listen;
   std::string connect;
   std::string key;
   std::string peer;
-  std::string text;
-  std::string send_file;
-  std::string receive_file;
-  bool keep_talking = false;
-  bool json = false;
+  uint32_t lifetime = 0;  // seconds
+  bool events = false;
+  Script script;
 };
 
-Result<void> Talk(const Arguments& arguments, Conversation& conversation) {
-  if (arguments.connect.empty()) return conversation.Answer(arguments.receive_file);
-  if (!arguments.text.empty()) KEYWARD_TRY(conversation.ExchangeText(arguments.text));
-  if (!arguments.send_file.empty()) KEYWARD_TRY(conversation.SendFile(arguments.send_file));
-  if (arguments.keep_talking) return conversation.KeepTalking();
-  return {};
+void Declare(CLI::App& app, Options& options) {
+  CLI::Option_group* role = app.add_option_group("Role", "One of these");
+  role->add_option("--listen", options.listen, "Wait on this Unix socket, as responder");
+  role->add_option("--connect", options.connect, "Connect to this Unix socket, as initiator");
+  role->require_option(1);
+  app.add_option("--key", options.key, "The key that is this module's identity")->required();
+  app.add_option("--peer", options.peer, "The module at the other end")->required();
+  app.add_option("--lifetime", options.lifetime, "Seconds that the session may last at most");
+  app.add_option("--say", options.script.say, "Send this text; may be given several times");
+  app.add_option("--send-file", options.script.send_file, "Send this file");
+  app.add_option("--receive-file", options.script.receive_file, "Where a file that comes goes");
+  app.add_flag(
+      "--chat-until-closed", options.script.chat_until_closed,
+      "Then go on with a small message every 50 ms until the session ends; give it at both ends");
+  app.add_option("--rekey-every", options.script.rekey_every,
+                 "In a chat, move to a fresh key after so many messages");
+  app.add_flag("--events", options.events, "Tell what happens as JSON, one object a line");
 }
 
-// The session's or the connection's end is how a conversation ends; anything else is a failure.
-bool IsEnd(const Error& error) {
-  return error.code() == ErrorCode::kSessionClosed || error.code() == ErrorCode::kRevoked ||
-         error.code() == ErrorCode::kExpired;
+// Nothing when a signal came while it waited.
+Result<UniqueFd> AcceptOne(const Options& options, Reporter& reporter) {
+  const Signals signals;
+  KEYWARD_ASSIGN(const UniqueFd listener, Listen(options.listen));
+  reporter.Listening(options.listen);
+  const bool connected = signals.WaitForInput(listener.get());
+  unlink(options.listen.c_str());
+  if (!connected) return UniqueFd();
+  return Accept(listener.get());
 }
 
-Result<void> Run(const Arguments& arguments, const Report& report) {
-  const bool initiates = arguments.listen.empty();
-  KEYWARD_ASSIGN(UniqueFd socket,
-                 initiates ? ConnectTo(arguments.connect) : AcceptOne(arguments.listen));
-  KEYWARD_ASSIGN(SocketStream stream, SocketStream::Create(std::move(socket)));
-  const auto start = std::chrono::steady_clock::now();
+Result<void> Run(const Options& options) {
+  Reporter reporter(std::cout, options.events);
   KEYWARD_ASSIGN(Client client, Client::Connect());
-  KEYWARD_ASSIGN(Session session,
-                 client.OpenSession({.key = arguments.key,
-                                     .protocol = "aico",
-                                     .role = initiates ? Role::kInitiator : Role::kResponder,
-                                     .peer = arguments.peer,
-                                     .lifetime = {}}));
-  KEYWARD_TRY(session.Handshake(stream));
-  report.Say("established",
-             fmt::format("session with {} established in {}", arguments.peer, Since(start)),
-             session.id());
-  Conversation conversation(session, stream, report);
-  const Result<void> talked = Talk(arguments, conversation);
-  if (talked || !IsEnd(talked.error())) return talked;
-  report.Say("closed", fmt::format("the session has ended: {}", talked.error().message()),
-             Name(talked.error().code()));
-  return {};
-}
+  const bool initiator = !options.connect.empty();
+  KEYWARD_ASSIGN(UniqueFd connection,
+                 initiator ? Connect(options.connect) : AcceptOne(options, reporter));
+  if (!connection) return {};
+  KEYWARD_ASSIGN(SocketStream stream, SocketStream::Create(std::move(connection)));
 
-int Main(int argc, char** argv) {
-  Arguments arguments;
-  CLI::App app{
-      "An example module: talks to its peer over a session that keyd keeps the keys of.\n"
-      "Examples:\n"
-      "  keyward-example-module --listen /tmp/x.sock --key backend-id --peer frontend\n"
-      "  keyward-example-module --connect /tmp/x.sock --key frontend-id --peer backend --text hi"};
-  auto* sockets = app.add_option_group("socket");
-  sockets->add_option("--listen", arguments.listen, "wait for the peer at this Unix socket");
-  sockets->add_option("--connect", arguments.connect, "reach the peer at this Unix socket");
-  sockets->require_option(1);
-  app.add_option("--key", arguments.key, "this module's identity key")->required();
-  app.add_option("--peer", arguments.peer, "who must be at the other end")->required();
-  app.add_option("--text", arguments.text, "send a text (with --connect)");
-  app.add_option("--send-file", arguments.send_file, "send a file (with --connect)");
-  app.add_option("--receive-file", arguments.receive_file, "where a file goes (with --listen)");
-  app.add_flag("--keep-talking", arguments.keep_talking, "until the session ends");
-  app.add_flag("--json", arguments.json, "one JSON object a line, for scripts");
-  CLI11_PARSE(app, argc, argv);
-  if (sodium_init() < 0 || std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return 1;
-  const Report report(arguments.json);
-  const Result<void> ran = Run(arguments, report);
-  if (ran) return 0;
-  fmt::print(stderr, "{}: {}\n", argv[0], ran.error().ToString());
-  return 1;
+  const auto begun = std::chrono::steady_clock::now();
+  KEYWARD_ASSIGN(Session session,
+                 client.OpenSession({.key = options.key,
+                                     .role = initiator ? Role::kInitiator : Role::kResponder,
+                                     .peer = options.peer,
+                                     .lifetime = std::chrono::seconds(options.lifetime)}));
+  KEYWARD_TRY(session.Handshake(stream));
+  reporter.Established(options.peer, session.id(),
+                       std::chrono::duration_cast<std::chrono::microseconds>(
+                           std::chrono::steady_clock::now() - begun));
+  return Conversation(std::move(session), std::move(stream), reporter, options.script).Run();
 }
 
 }  // namespace
 }  // namespace keyward::example
 
-int main(int argc, char** argv) { return keyward::example::Main(argc, argv); }
+int main(int argc, char** argv) {
+  CLI::App app("An example module of Keyward: talks with a peer in a session that keyd runs");
+  app.footer(
+      "Examples:\n"
+      "  keyward-example-module --listen /run/b.sock --key backend-id --peer frontend\n"
+      "  keyward-example-module --connect /run/b.sock --key frontend-id --peer backend --say "
+      "hello");
+  keyward::example::Options options;
+  keyward::example::Declare(app, options);
+  CLI11_PARSE(app, argc, argv);
+  const keyward::Result<void> done = keyward::example::Run(options);
+  if (done) return 0;
+  std::cerr << fmt::format("keyward-example-module: {} — {}\n", done.error().message(),
+                           keyward::Describe(done.error().action()));
+  return 1;
+}

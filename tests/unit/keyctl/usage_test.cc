@@ -101,6 +101,15 @@ TEST(TableTest, ALabelCannotDriveTheTerminal) {
   EXPECT_EQ(out.str(), "NAME\nevil?[2J?\n");
 }
 
+TEST(TableTest, NoLineEndsInBlanks) {
+  Table table({"NAME", "DETAIL", "MORE"});
+  table.Add({"hsm", "", ""});
+  table.Add({"tpm", "", "x"});
+  std::ostringstream out;
+  table.Print(out, false);
+  EXPECT_EQ(out.str(), "NAME  DETAIL  MORE\nhsm\ntpm           x\n");
+}
+
 TEST(HumanTest, DurationsHaveTwoUnits) {
   EXPECT_EQ(HumanDuration(std::chrono::seconds(0)), "0 s");
   EXPECT_EQ(HumanDuration(std::chrono::seconds(59)), "59 s");
