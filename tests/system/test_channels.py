@@ -3,6 +3,7 @@
 import os
 import signal
 import struct
+import subprocess
 import unittest
 
 from channel import CLOSE, HEADER, SEAL, SIGN
@@ -126,6 +127,25 @@ class EndTest(TpmPairTest):
         backend.call(path, "Session", "Close")
         self.assertEqual(backend.channel("s", "wait_closed"), "SessionClosed")
         self.assertEqual(self.service.admin_call("ListSessions"), [])
+
+    def test_the_bus_hears_of_the_end_and_its_reason(self):
+        self.open_pair()
+        with subprocess.Popen(
+                ["dbus-monitor", "--address", self.service.bus_address,
+                 "type='signal',interface='org.keyward.Keyd1.Session',member='Closed'"],
+                stdout=subprocess.PIPE, text=True) as monitor:
+            for line in monitor.stdout:  # it says so once it listens
+                if "NameLost" in line:
+                    break
+            self.service.admin_call("RevokeKey", "backend-id", 0)
+            reasons = []
+            for line in monitor.stdout:
+                if "string" in line and "revoked" in line:
+                    reasons.append(line.strip())
+                if len(reasons) == 2:
+                    break
+            monitor.terminate()
+        self.assertEqual(set(reasons), {'string "the key was revoked"'})
 
     def test_use_after_the_end(self):
         frontend, _ = self.open_pair()
