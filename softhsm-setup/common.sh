@@ -16,16 +16,20 @@ need() {
   done
 }
 
-# as_user USER COMMAND...: runs it as USER, with that user's groups alone. Only root can become another.
-as_user() {
+# exec_as USER COMMAND...: becomes the command, as USER, with that user's groups alone. Only root can become
+# another.
+exec_as() {
   local user=$1
   shift
   if [[ $user == "$(id -un)" ]]; then
-    "$@"
+    exec "$@"
   else
-    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups "$@"
+    exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --no-new-privs "$@"
   fi
 }
+
+# as_user USER COMMAND...: runs it as USER.
+as_user() { (exec_as "$@"); }
 
 check_user() {
   id -u "$1" >/dev/null 2>&1 || die "there is no user '$1'; create it first"

@@ -1,27 +1,35 @@
 # shellcheck shell=bash
 # How the quickstart tells what it does: a line in plain words for each step, and how long it took. Sourced.
 
-# The time since $1 (an earlier $EPOCHREALTIME), such as "3.2 s".
+steps_log=$(mktemp)
+
+# The time since $1 (an earlier $EPOCHREALTIME), such as "3.25 s".
 since() {
   local then=${1/[.,]/} now=${EPOCHREALTIME/[.,]/}
-  local tenths=$(((now - then + 50000) / 100000))
-  printf '%d.%d s' $((tenths / 10)) $((tenths % 10))
+  local hundredths=$(((now - then + 5000) / 10000))
+  printf '%d.%02d s' $((hundredths / 100)) $((hundredths % 100))
 }
 
 headline() { printf '\n%s\n' "$1"; }
 
-# step WORDS COMMAND...: a step that takes moments; what it says is shown only when it fails.
+# step WORDS COMMAND...: a step that takes moments; what it says is kept in $said, and shown when it fails.
+# It runs in this shell, so that it may set variables.
 step() {
-  local words=$1 begun=$EPOCHREALTIME said
+  local words=$1 begun=$EPOCHREALTIME status=0
   shift
   printf '  %-84s ' "$words"
-  if said=$("$@" 2>&1); then
+  "$@" >"$steps_log" 2>&1 || status=$?
+  said=$(<"$steps_log")
+  if [[ $status -eq 0 ]]; then
     printf '%9s\n' "$(since "$begun")"
   else
-    printf '%9s\n%s\n' failed "$said" >&2
+    printf '%9s\n%s\n' FAILED "$said"
     return 1
   fi
 }
+
+# Lines of what was said, below the step.
+note() { printf '      %s\n' "${1//$'\n'/$'\n      '}"; }
 
 # long_step WORDS COMMAND...: a step that shows its own progress.
 long_step() {
@@ -32,17 +40,14 @@ long_step() {
   printf '  %-84s %9s\n' '... done' "$(since "$begun")"
 }
 
-# refused WORDS MESSAGE COMMAND...: a step that must fail, and say MESSAGE.
-refused() {
-  step "$1" _is_refused "${@:2}"
-}
-
-_is_refused() {
-  local message=$1 said
+# is_refused MESSAGE COMMAND...: succeeds when the command fails and says MESSAGE.
+is_refused() {
+  local message=$1 answer
   shift
-  if said=$("$@" 2>&1); then
+  if answer=$("$@" 2>&1); then
     printf 'This should have been refused: %s\n' "$*"
     return 1
   fi
-  [[ $said == *"$message"* ]] || { printf 'Refused, but not for "%s": %s\n' "$message" "$said"; return 1; }
+  printf '%s\n' "$answer"
+  [[ $answer == *"$message"* ]]
 }
