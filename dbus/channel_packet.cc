@@ -26,7 +26,8 @@ std::unexpected<Error> IoError(const char* what) {
                   .WithCause(std::string(what) + ": " + std::strerror(error)));
 }
 
-// The one descriptor of a message, if it has just one; any others are closed.
+// The first descriptor of a message; any others are closed. A socket that lingers would hold up
+// whoever closes it last, for as long as its sender likes: none does any more.
 UniqueFd TakeDescriptor(msghdr& message) {
   UniqueFd first;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -36,6 +37,10 @@ UniqueFd TakeDescriptor(msghdr& message) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
       UniqueFd owned(fd);
+      constexpr linger kNone{};
+      if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &kNone, sizeof(kNone)) != 0 && errno != ENOTSOCK) {
+        continue;
+      }
       if (!first) first = std::move(owned);
     }
   }
@@ -84,13 +89,16 @@ void AttachDescriptor(msghdr& message, std::span<char> control, int fd) {
   std::memcpy(CMSG_DATA(c), &fd, sizeof(int));
 }
 
-}  // namespace
+// One message as it came off the socket.
+struct Received {
+  ssize_t size;  // as recvmsg(2) gives it
+  int flags;
+  UniqueFd attached;
+};
 
-PacketReceiver::PacketReceiver() : inline_(kHeaderSize + kMaxInlineBody) {}
-
-Result<std::optional<Packet>> PacketReceiver::Receive(int socket) {
+Received ReceiveMessage(int socket, MutableBytes out) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(4 * sizeof(int))> control{};
-  iovec buffer{inline_.data(), inline_.size()};
+  iovec buffer{out.data(), out.size()};
   msghdr message{};
   message.msg_iov = &buffer;
   message.msg_iovlen = 1;
@@ -100,17 +108,31 @@ Result<std::optional<Packet>> PacketReceiver::Receive(int socket) {
   do {
     got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-  if (got < 0) return IoError("recvmsg");
-  const UniqueFd attached = TakeDescriptor(message);
-  if (got == 0) return Fail(ErrorCode::kSessionClosed, "the channel is closed");
-  if ((message.msg_flags & MSG_TRUNC) != 0) return Fail(ErrorCode::kTooLarge, "packet too long");
-  if ((message.msg_flags & MSG_CTRUNC) != 0) return Fail(ErrorCode::kMalformed, "descriptors");
-  const ByteView packet(inline_.data(), static_cast<size_t>(got));
+  if (got < 0) return {got, 0, {}};
+  return {got, message.msg_flags, TakeDescriptor(message)};
+}
+
+}  // namespace
+
+PacketReceiver::PacketReceiver() : inline_(kHeaderSize + kMaxInlineBody) {}
+
+void PacketReceiver::Discard(int socket) {
+  while (ReceiveMessage(socket, inline_).size > 0) {
+  }
+}
+
+Result<std::optional<Packet>> PacketReceiver::Receive(int socket) {
+  const Received received = ReceiveMessage(socket, inline_);
+  if (received.size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
+  if (received.size < 0) return IoError("recvmsg");
+  if (received.size == 0) return Fail(ErrorCode::kSessionClosed, "the channel is closed");
+  if ((received.flags & MSG_TRUNC) != 0) return Fail(ErrorCode::kTooLarge, "packet too long");
+  if ((received.flags & MSG_CTRUNC) != 0) return Fail(ErrorCode::kMalformed, "descriptors");
+  const ByteView packet(inline_.data(), static_cast<size_t>(received.size));
   KEYWARD_ASSIGN(const Header header, DecodeHeader(packet));
   if ((header.flags & kBodyInMemfd) != 0) {
     if (packet.size() != kHeaderSize) return Fail(ErrorCode::kMalformed, "two bodies");
-    KEYWARD_TRY(ReadMemfd(attached.get(), header.body_size, large_));
+    KEYWARD_TRY(ReadMemfd(received.attached.get(), header.body_size, large_));
     return Packet{header, large_};
   }
   const ByteView body = packet.subspan(kHeaderSize);

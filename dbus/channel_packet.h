@@ -24,6 +24,10 @@ class PacketReceiver {
   // kSessionClosed (the other end is gone), kMalformed, kTooLarge, kIo.
   Result<std::optional<Packet>> Receive(int socket);
 
+  // Throws away what a socket that is shut down still holds. The kernel would do so at its close,
+  // but then a descriptor in it that lingers could hold up the one who closes.
+  void Discard(int socket);
+
  private:
   Bytes inline_;
   Bytes large_;

@@ -1,5 +1,8 @@
 #include "keyd/channel.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <array>
 #include <utility>
 
@@ -7,6 +10,17 @@ namespace keyward {
 
 using channel::Header;
 using channel::Opcode;
+
+namespace {
+
+// Whether the client has taken everything. The kernel counts what a packet occupies, some hundred
+// bytes at least, and one byte while it tells that room was made.
+bool AllIsTaken(int socket) {
+  int unread = 0;
+  return ioctl(socket, SIOCOUTQ, &unread) == 0 && unread <= 1;
+}
+
+}  // namespace
 
 Result<std::pair<std::shared_ptr<Channel>, UniqueFd>> Channel::CreatePair(
     std::shared_ptr<ChannelHandler> handler) {
@@ -55,8 +69,10 @@ void Channel::Send(Header header, std::initializer_list<ByteView> body) {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     if (backlog_.empty()) {
-      const Result<bool> sent = channel::SendPacket(fd(), header, body);
-      if (!sent || *sent) return;  // a broken connection shows to the worker as well
+      const Result<bool> sent = TrySend(header, body);
+      // A client that waits for this reply must not wait for ever.
+      if (!sent) return CloseLocked(sent.error());
+      if (*sent) return;
     }
     Waiting waiting{header, {}};
     for (const ByteView part : body) Append(waiting.body, part);
@@ -66,16 +82,35 @@ void Channel::Send(Header header, std::initializer_list<ByteView> body) {
   if (has_backlog && on_backlog_) on_backlog_();
 }
 
+Result<bool> Channel::TrySend(const Header& header, std::initializer_list<ByteView> body) {
+  size_t size = 0;
+  for (const ByteView part : body) size += part.size();
+  // A memfd that the client has not taken is memory of keyd's: one per channel is enough. To the
+  // socket's own limit it counts as the few bytes of its header.
+  if (size > channel::kMaxInlineBody && !AllIsTaken(fd())) return false;
+  return channel::SendPacket(fd(), header, body);
+}
+
 void Channel::Close(const Error& reason) {
   const std::lock_guard lock(mutex_);
+  CloseLocked(reason);
+}
+
+void Channel::CloseLocked(const Error& reason) {
   if (closed_) return;
   closed_ = true;
+  backlog_.clear();
   Header header{.opcode = Opcode::kClosed};
   header.status = static_cast<uint16_t>(reason.code());
   const Bytes body = channel::EncodeError(reason);
   // Best effort: a client that does not read learns it from the end of the connection.
   static_cast<void>(channel::SendPacket(fd(), header, {body}));
   shutdown(fd(), SHUT_RDWR);
+}
+
+bool Channel::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
 }
 
 bool Channel::HasBacklog() const {
@@ -86,8 +121,7 @@ bool Channel::HasBacklog() const {
 Result<void> Channel::FlushBacklog() {
   const std::lock_guard lock(mutex_);
   while (!backlog_.empty()) {
-    KEYWARD_ASSIGN(const bool sent,
-                   channel::SendPacket(fd(), backlog_.front().header, {backlog_.front().body}));
+    KEYWARD_ASSIGN(const bool sent, TrySend(backlog_.front().header, {backlog_.front().body}));
     if (!sent) return {};
     backlog_.pop_front();
   }

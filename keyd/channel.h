@@ -45,8 +45,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Counts a request that is answered later. False, with kBusy answered, when too many are open.
   bool Defer(const channel::Header& request);
 
-  // Tells the client why and cuts the connection; what it sends from now on goes nowhere.
+  // Tells the client why and cuts the connection; what it sends from now on goes nowhere, and so
+  // do the replies that it has not taken.
   void Close(const Error& reason);
+  bool closed() const;
 
   // Whether replies wait for the client to take earlier ones.
   bool HasBacklog() const;
@@ -65,6 +67,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   };
 
   void Send(channel::Header header, std::initializer_list<ByteView> body);
+  // With mutex_ held. False when it has to wait.
+  Result<bool> TrySend(const channel::Header& header, std::initializer_list<ByteView> body);
+  void CloseLocked(const Error& reason);
 
   const UniqueFd socket_;
   const std::shared_ptr<ChannelHandler> handler_;

@@ -11,7 +11,9 @@
 namespace keyward {
 namespace {
 
-constexpr int kPacketsPerTurn = 32;  // then the other channels have theirs
+// Then the other channels have their turn.
+constexpr int kPacketsPerTurn = 32;
+constexpr size_t kBytesPerTurn = size_t{1} << 20;
 
 std::unexpected<Error> NoDescriptors() {
   return Fail(ErrorCode::kResourceExhausted, "keyd has no more descriptors for channels");
@@ -82,13 +84,18 @@ void ChannelWorker::Handle(int fd, uint32_t events) {
   }
   if ((events & EPOLLOUT) != 0) {
     if (!channel->FlushBacklog()) return Drop(fd);
-    Watch(*channel);
+    // While replies wait, epoll goes on to tell of every packet that the client takes.
+    if (!channel->HasBacklog()) Watch(*channel);
   }
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !ServeRequests(channel)) Drop(fd);
+  // Nobody is left to take what waits.
+  const bool gone = (events & (EPOLLHUP | EPOLLERR)) != 0 && channel->HasBacklog();
+  if (gone || ((events & ~EPOLLOUT) != 0 && !ServeRequests(channel))) Drop(fd);
 }
 
 bool ChannelWorker::ServeRequests(const std::shared_ptr<Channel>& channel) {
-  for (int i = 0; i < kPacketsPerTurn; ++i) {
+  size_t served = 0;
+  for (int i = 0; i < kPacketsPerTurn && served < kBytesPerTurn; ++i) {
+    if (channel->closed()) return false;
     if (channel->HasBacklog()) return true;  // Watch has told epoll what to wait for
     const Result<std::optional<channel::Packet>> packet = receiver_.Receive(channel->fd());
     if (!packet) {
@@ -97,6 +104,7 @@ bool ChannelWorker::ServeRequests(const std::shared_ptr<Channel>& channel) {
       return false;
     }
     if (!*packet) return true;
+    served += (*packet)->body.size();
     channel->handler().OnRequest(channel, **packet);
   }
   return true;
@@ -105,7 +113,8 @@ bool ChannelWorker::ServeRequests(const std::shared_ptr<Channel>& channel) {
 void ChannelWorker::Watch(const Channel& channel) {
   // Under the lock, so that of two threads the later one arms what is true by then.
   const std::lock_guard lock(mutex_);
-  const uint32_t events = channel.HasBacklog() ? EPOLLOUT : EPOLLIN;
+  // Edges, because a socket can have room while a large reply waits for an earlier one to be taken.
+  const uint32_t events = channel.HasBacklog() ? EPOLLOUT | EPOLLET : EPOLLIN;
   epoll_event event{.events = events, .data = {.fd = channel.fd()}};
   // Fails only for a channel that is being dropped.
   static_cast<void>(epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, channel.fd(), &event));
@@ -120,6 +129,8 @@ void ChannelWorker::Drop(int fd) {
     channels_.erase(found);
   }
   static_cast<void>(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr));
+  channel->Close(Error(ErrorCode::kSessionClosed, "the channel is closed"));
+  receiver_.Discard(fd);
   channel->handler().OnClosed();
 }
 

@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -101,6 +103,43 @@ TEST_F(ChannelTest, AClientThatDoesNotReadGetsEverythingInTheEnd) {
   }
 }
 
+TEST_F(ChannelTest, OneLargeReplyAtATimeWaitsForTheClient) {
+  const Bytes large(channel::kMaxInlineBody + 1, 0x5a);
+  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
+  uint32_t sent = 0;
+  while (true) {
+    const Result<bool> more =
+        channel::SendPacket(client_.get(), {.opcode = Opcode::kSeal, .request_id = sent}, {large});
+    ASSERT_OK(more);
+    if (!*more) break;
+    ++sent;
+  }
+  ASSERT_GT(sent, 2U);
+  int unread = 0;
+  ASSERT_EQ(ioctl(client_.get(), FIONREAD, &unread), 0);
+  EXPECT_LE(static_cast<size_t>(unread), channel::kHeaderSize);
+  ASSERT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
+  for (uint32_t id = 0; id < sent; ++id) {
+    ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
+    ASSERT_EQ(reply.header.request_id, id);
+    ASSERT_EQ(reply.body.size(), large.size());
+  }
+}
+
+TEST_F(ChannelTest, ClosingEndsAChannelWhoseClientDoesNotRead) {
+  const Bytes body(60'000, 1);
+  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
+  const Header header{.opcode = Opcode::kSeal};
+  while (true) {
+    const Result<bool> more = channel::SendPacket(client_.get(), header, {body});
+    ASSERT_OK(more);
+    if (!*more) break;
+  }
+  std::future<void> closed = handler_->closed();
+  channel_->Close(Error(ErrorCode::kExpired, "the session reached its timeout"));
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+}
+
 TEST_F(ChannelTest, TooManyOpenRequestsAreBusy) {
   for (uint32_t id = 0; id <= channel::kMaxInFlight; ++id) {
     Send({.opcode = Opcode::kSign, .request_id = id}, {});
@@ -186,6 +225,31 @@ TEST_F(BadPacketTest, APipeInPlaceOfAMemfdDoesNotStallTheDaemon) {
             ErrorCode::kMalformed, ends[0]);
   close(ends[0]);
   close(ends[1]);
+}
+
+// Whose last close would take as long as its sender has it linger: here, ten minutes.
+TEST_F(BadPacketTest, ASocketThatLingersDoesNotStallTheDaemon) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd lingering(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(listener.get(), generic, size), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  ASSERT_EQ(getsockname(listener.get(), generic, &size), 0);
+  ASSERT_EQ(connect(lingering.get(), generic, size), 0);
+  const Bytes unread(65536);
+  while (send(lingering.get(), unread.data(), unread.size(), MSG_DONTWAIT) > 0) {
+  }
+  const linger ten_minutes{.l_onoff = 1, .l_linger = 600};
+  ASSERT_EQ(setsockopt(lingering.get(), SOL_SOCKET, SO_LINGER, &ten_minutes, sizeof(ten_minutes)),
+            0);
+  std::future<void> closed = handler_->closed();
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
+            ErrorCode::kMalformed, lingering.get());
+  EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
 }
 
 TEST_F(BadPacketTest, AMemfdShorterThanTheBody) {
