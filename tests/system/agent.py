@@ -12,6 +12,7 @@ import sys
 import traceback
 
 import dbus
+import dbus.lowlevel
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from channel import Channel, ChannelError  # noqa: E402
@@ -51,6 +52,18 @@ class Agent:
     def bytes_call(self, path, interface, method, *arguments):
         arguments = [dbus.ByteArray(a) if isinstance(a, bytes) else a for a in arguments]
         return self.call(path, interface, method, *arguments)
+
+    def start_signatures(self, key, purpose, payload, count):
+        """Asks for `count` signatures over D-Bus; waits for none."""
+        def ask():
+            message = dbus.lowlevel.MethodCallMessage(NAME, f"{ROOT}/key/{key}", f"{NAME}.Key",
+                                                      "SignHandshake")
+            message.append(purpose, dbus.ByteArray(payload), signature="say")
+            return message
+        self.manager("ListKeys")
+        for _ in range(count):
+            self.bus.send_message(ask())
+        self.bus.flush()
 
     def open_session(self, handle, key, role, peer, options=None, protocol="aico"):
         options = dbus.Dictionary({k: dbus.UInt32(v) for k, v in (options or {}).items()},

@@ -89,6 +89,18 @@ class StartupTest(SystemTest):
         self.assertEqual(again.property(sessions[0][0], "Session", "State"), "established")
         self.assert_serving()
 
+    def test_a_bus_that_goes_while_answers_are_outstanding(self):
+        _, backend = self.open_pair()
+        self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "tpm")
+        before = len(self.service.log())
+        payload = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
+        backend.start_signatures("web", "tls13-server", payload, 60)
+        self.service.stop_bus()
+        self.service.wait_log("the bus is gone", after=before)
+        self.service.start_bus()
+        self.service.wait_log("connected to the bus", after=before)
+        self.assert_serving()
+
 
 if __name__ == "__main__":
     unittest.main()
