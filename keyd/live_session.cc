@@ -32,44 +32,60 @@ void LiveSession::Step(Bytes input, StepDone done) {
 
 Result<session::StepResult> LiveSession::StepNow(ByteView input,
                                                  const session::SignTranscript& sign) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(engine_mutex_);
   KEYWARD_TRY(CheckOpen());
-  KEYWARD_ASSIGN(session::StepResult result, engine_->Step(input, sign));
-  if (result.established) state_ = SessionState::kEstablished;
+  Result<session::StepResult> result = engine_->Step(input, sign);
+  if (result && result->established) {
+    // Not over the end that may have come while the key was signing.
+    SessionState handshake = SessionState::kHandshake;
+    state_.compare_exchange_strong(handshake, SessionState::kEstablished);
+  }
+  KEYWARD_TRY(CheckOpen());
   return result;
 }
 
 Result<void> LiveSession::Seal(ByteView plaintext, std::string_view metadata, Bytes& frame) {
-  const std::lock_guard lock(mutex_);
+  KEYWARD_TRY(CheckEstablished());
+  const std::lock_guard lock(engine_mutex_);
   KEYWARD_TRY(CheckOpen());
   KEYWARD_TRY(engine_->Seal(plaintext, metadata, frame));
+  const std::lock_guard state_lock(mutex_);
   ++counters_.sealed;
   counters_.bytes_sealed += plaintext.size();
   return {};
 }
 
 Result<void> LiveSession::Open(ByteView frame, Bytes& plaintext, std::string& metadata) {
-  const std::lock_guard lock(mutex_);
+  KEYWARD_TRY(CheckEstablished());
+  const std::lock_guard lock(engine_mutex_);
   KEYWARD_TRY(CheckOpen());
   KEYWARD_TRY(engine_->Open(frame, plaintext, metadata));
+  const std::lock_guard state_lock(mutex_);
   ++counters_.opened;
   counters_.bytes_opened += plaintext.size();
   return {};
 }
 
 Result<void> LiveSession::Rekey() {
-  const std::lock_guard lock(mutex_);
+  KEYWARD_TRY(CheckEstablished());
+  const std::lock_guard lock(engine_mutex_);
   KEYWARD_TRY(CheckOpen());
   return engine_->Rekey();
 }
 
 void LiveSession::End(Error reason) {
+  bool in_handshake = false;
   {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
-    engine_.reset();
     ended_ = reason;
-    state_ = SessionState::kClosed;
+    in_handshake = state_.exchange(SessionState::kClosed) == SessionState::kHandshake;
+  }
+  {
+    // A step may wait for hardware that never answers: it wipes what it holds when it comes back.
+    std::unique_lock lock(engine_mutex_, std::defer_lock);
+    if (!in_handshake) lock.lock();
+    if (lock.owns_lock() || lock.try_lock()) engine_.reset();
   }
   if (on_end_) on_end_(reason);
 }
@@ -89,9 +105,18 @@ MonotonicTime LiveSession::NextDeadline() const {
   return info_.deadline;
 }
 
-Result<void> LiveSession::CheckOpen() const {
-  if (ended_) return Fail(*ended_);
+Result<void> LiveSession::CheckEstablished() const {
+  if (state_ == SessionState::kHandshake) {
+    return Fail(ErrorCode::kWrongState, "the handshake is not finished");
+  }
   return {};
+}
+
+Result<void> LiveSession::CheckOpen() {
+  const std::lock_guard lock(mutex_);
+  if (!ended_) return {};
+  engine_.reset();
+  return Fail(*ended_);
 }
 
 }  // namespace keyward
