@@ -160,15 +160,16 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
 Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version) {
   const Key* key = Find(name);
   if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
-  std::vector<KeyId> revoked;
+  std::vector<KeyId> ids;
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
-    if (version != 0 && each->number() != version) continue;
-    KEYWARD_TRY(parts_.store.RevokeVersion(each->id()));
-    each->Revoke();
-    revoked.push_back(each->id());
+    if (version == 0 || each->number() == version) ids.push_back(each->id());
   }
-  if (revoked.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
-  return revoked;
+  if (ids.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
+  KEYWARD_TRY(parts_.store.RevokeVersions(ids));
+  for (const std::shared_ptr<KeyVersion>& each : key->versions) {
+    if (version == 0 || each->number() == version) each->Revoke();
+  }
+  return ids;
 }
 
 void KeyRing::Destroy(const std::string& name, uint32_t caller,

@@ -191,11 +191,15 @@ Result<void> Store::ForgetPending(const KeyId& id) {
   return transaction.Commit();
 }
 
-Result<void> Store::RevokeVersion(const KeyId& id) {
-  return Statement(database_, "UPDATE version SET state = ? WHERE id = ?")
-      .Bind(static_cast<int64_t>(VersionState::kRevoked))
-      .Bind(ByteView(id))
-      .Run();
+Result<void> Store::RevokeVersions(const std::vector<KeyId>& ids) {
+  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
+  for (const KeyId& id : ids) {
+    KEYWARD_TRY(Statement(database_, "UPDATE version SET state = ? WHERE id = ?")
+                    .Bind(static_cast<int64_t>(VersionState::kRevoked))
+                    .Bind(ByteView(id))
+                    .Run());
+  }
+  return transaction.Commit();
 }
 
 Result<void> Store::DeleteKey(const std::string& name) {

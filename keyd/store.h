@@ -69,7 +69,8 @@ class Store {
   Result<void> ActivateVersion(const VersionRecord& version);
   // Removes a version that is still pending, and its key if it has no other.
   Result<void> ForgetPending(const KeyId& id);
-  Result<void> RevokeVersion(const KeyId& id);
+  // All of them or none.
+  Result<void> RevokeVersions(const std::vector<KeyId>& ids);
   Result<void> DeleteKey(const std::string& name);
 
   Result<void> PutModule(const ModuleRecord& module);

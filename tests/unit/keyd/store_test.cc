@@ -80,7 +80,7 @@ TEST_F(StoreTest, AnActiveVersionIsNeverForgottenAsPending) {
 TEST_F(StoreTest, RevocationAndDeletionLast) {
   ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
   ASSERT_OK(store_->ActivateVersion(Version(1)));
-  ASSERT_OK(store_->RevokeVersion(Version(1).id));
+  ASSERT_OK(store_->RevokeVersions({Version(1).id}));
   Reopen();
   EXPECT_EQ(Load().versions[0].state, VersionState::kRevoked);
   ASSERT_OK(store_->DeleteKey("web"));
