@@ -21,6 +21,10 @@ ChannelServer::ChannelServer(std::vector<std::unique_ptr<ChannelWorker>> workers
 
 ChannelServer::~ChannelServer() = default;
 
+void ChannelServer::Stop() {
+  for (const std::unique_ptr<ChannelWorker>& worker : workers_) worker->Stop();
+}
+
 Result<void> ChannelServer::Serve(const std::shared_ptr<Channel>& channel) {
   return workers_[next_++ % workers_.size()]->Add(channel);
 }

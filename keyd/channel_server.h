@@ -22,6 +22,9 @@ class ChannelServer {
   // Serves `channel` until its end. Errors: kResourceExhausted.
   Result<void> Serve(const std::shared_ptr<Channel>& channel);
 
+  // Ends every channel and waits for the workers; no handler is called after. Serve no more.
+  void Stop();
+
  private:
   explicit ChannelServer(std::vector<std::unique_ptr<ChannelWorker>> workers);
 

@@ -32,12 +32,18 @@ Result<std::unique_ptr<ChannelWorker>> ChannelWorker::Create() {
   return worker;
 }
 
-ChannelWorker::~ChannelWorker() {
+void ChannelWorker::Stop() {
+  if (!thread_.joinable()) return;
   const uint64_t one = 1;
   // An eventfd that counts to one is never full, so this cannot fail.
   if (write(stop_.get(), &one, sizeof(one)) != sizeof(one)) std::terminate();
-  if (thread_.joinable()) thread_.join();
-  for (const auto& [fd, channel] : channels_) {
+  thread_.join();
+  std::unordered_map<int, std::shared_ptr<Channel>> left;
+  {
+    const std::lock_guard lock(mutex_);
+    left.swap(channels_);
+  }
+  for (const auto& [fd, channel] : left) {
     channel->Close(Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
     channel->handler().OnClosed();
   }

@@ -16,12 +16,13 @@ class ChannelWorker {
  public:
   // Errors: kResourceExhausted.
   static Result<std::unique_ptr<ChannelWorker>> Create();
-  // Closes every channel it serves.
-  ~ChannelWorker();
+  ~ChannelWorker() { Stop(); }
   ChannelWorker(const ChannelWorker&) = delete;
   ChannelWorker& operator=(const ChannelWorker&) = delete;
 
   Result<void> Add(const std::shared_ptr<Channel>& channel);
+  // Closes every channel it serves and waits for the thread. Add no more.
+  void Stop();
 
  private:
   ChannelWorker(UniqueFd epoll, UniqueFd stop) : epoll_(std::move(epoll)), stop_(std::move(stop)) {}

@@ -82,9 +82,9 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
     const CustodianStatus status = pool->Status();
     const bool serves = !status.failure && !status.description.empty();
     if (serves && !ask_all) continue;
-    pool->CheckHealth([this, raw = pool.get()](const Result<void>& healthy) {
-      if (!healthy) return;
-      parts_.daemon.post([this, raw] { parts_.daemon.keys.SweepPending(*raw); });
+    // Not `this`: the last check may end after the loop.
+    pool->CheckHealth([&daemon = parts_.daemon, raw = pool.get()](const Result<void>& healthy) {
+      if (healthy) daemon.post([&daemon, raw] { daemon.keys.SweepPending(*raw); });
     });
   }
 }

@@ -68,7 +68,9 @@ Result<void> Serve(const Arguments& arguments) {
   DaemonLoop({daemon, admin, bus, *posts, signals}).Run();
   sessions.EndWhere([](const SessionInfo&) { return true; },
                     Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
-  // The custodians' threads stop before what their tasks refer to.
+  // Threads stop before what their work refers to; the channels' first, as they make work for the
+  // custodians'.
+  channels->Stop();
   for (auto& [name, pool] : pools) pool->Stop();
   LogLine(LogLevel::kNotice, "keyd has stopped");
   return {};
