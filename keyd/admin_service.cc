@@ -17,6 +17,16 @@ Result<void> CheckName(std::string_view name) {
               "a name is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit");
 }
 
+// By the module that the session was opened as: that another one of the caller's would do is no
+// reason to go on under the old one's name.
+bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
+  const policy::Module* module = rules.FindModule(session.module);
+  if (module == nullptr || !module->members.Include(session.caller)) return false;
+  const auto grant = module->keys.find(session.key->key().name);
+  return grant != module->keys.end() && grant->second.contains(Purpose::kAico) &&
+         module->peers.contains(session.peer);
+}
+
 }  // namespace
 
 void AdminService::GenerateKey(KeyRecord key, uint32_t caller, KeyRing::VersionDone done) {
@@ -165,11 +175,7 @@ Result<void> AdminService::ReloadPolicy() {
   const Error reason(ErrorCode::kPermissionDenied, "the policy does not allow it any more");
   const policy::Policy& rules = *daemon_.policy;
   const uint32_t ended = daemon_.sessions.EndWhere(
-      [&](const SessionInfo& session) {
-        return !rules.MayOpenSession(session.caller, session.key->key().name, Purpose::kAico,
-                                     session.peer);
-      },
-      reason);
+      [&](const SessionInfo& session) { return !StillAllowed(rules, session); }, reason);
   // A key handle carries the grants of its opening: every one is closed and may be opened anew.
   service_.CloseKeyChannels([](const KeyHandle&) { return true; },
                             Error(ErrorCode::kSessionClosed, "the policy was read again"));

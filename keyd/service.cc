@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kAico = "aico";
 constexpr const char* kContext = "keyward";
+constexpr ptrdiff_t kMaxKeyChannels = 256;  // of one user, so that none takes all descriptors
 
 Result<session::Role> ParseRole(std::string_view role) {
   if (role == "initiator") return session::Role::kInitiator;
@@ -146,9 +147,17 @@ Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& 
 Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {
   KEYWARD_ASSIGN(std::shared_ptr<const KeyHandle> handle, FindKey(caller, name));
   KEYWARD_TRY(daemon_.keys.Find(name)->active->Get());
+  std::erase_if(key_channels_, [](const KeyChannel& each) { return each.channel.expired(); });
+  const auto open = std::ranges::count_if(key_channels_, [&caller](const KeyChannel& each) {
+    return each.handle->caller().uid == caller.uid;
+  });
+  if (open >= kMaxKeyChannels) {
+    return Fail(Error(ErrorCode::kResourceExhausted,
+                      "this user has as many key channels as one may have; close some")
+                    .WithAction(Action::kRetryLater));
+  }
   KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<KeyChannelHandler>(handle)));
   KEYWARD_TRY(daemon_.channels.Serve(pair.first));
-  std::erase_if(key_channels_, [](const KeyChannel& each) { return each.channel.expired(); });
   key_channels_.push_back({pair.first, std::move(handle)});
   return std::move(pair.second);
 }

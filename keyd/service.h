@@ -56,7 +56,8 @@ class Service {
   // peer is not enrolled), kRevoked, kResourceExhausted.
   Result<OpenedSession> OpenSession(const policy::Caller& caller, const SessionRequest& request);
 
-  // Errors: kPermissionDenied, kRevoked, kResourceExhausted.
+  // Errors: kPermissionDenied, kNotFound, kRevoked; OpenKey also kResourceExhausted (descriptors,
+  // or more than 256 channels of one user).
   Result<std::shared_ptr<const KeyHandle>> FindKey(const policy::Caller& caller,
                                                    std::string_view key);
   Result<UniqueFd> OpenKey(const policy::Caller& caller, std::string_view key);
