@@ -22,6 +22,10 @@ bool IsHardwareFailure(const Result<void>& outcome) {
   }
 }
 
+std::unexpected<Error> ShuttingDown() {
+  return Fail(ErrorCode::kCustodianUnavailable, "the service is shutting down");
+}
+
 }  // namespace
 
 CustodianPool::CustodianPool(std::string name, CustodianFactory factory, size_t threads,
@@ -45,14 +49,14 @@ void CustodianPool::Stop() {
     if (thread.joinable()) thread.join();
   }
   while (std::optional<Job> job = queue_.Pop()) {
-    static_cast<void>(
-        job->task(Fail(ErrorCode::kCustodianUnavailable, "the service is shutting down")));
+    static_cast<void>(job->task(ShuttingDown()));
   }
 }
 
 Result<void> CustodianPool::Submit(uint32_t caller, Task task) {
   {
     const std::lock_guard lock(mutex_);
+    if (stopping_) return ShuttingDown();
     KEYWARD_TRY(queue_.Push(caller, Job{std::move(task), false}));
   }
   wake_.notify_one();
@@ -72,7 +76,7 @@ void CustodianPool::CheckHealth(std::function<void(const Result<void>&)> done) {
   };
   {
     const std::lock_guard lock(mutex_);
-    if (!queue_.Push(kDaemonItself, Job{probe, true})) return;  // the queue is busy enough
+    if (stopping_ || !queue_.Push(kDaemonItself, Job{probe, true})) return;  // busy enough
   }
   wake_.notify_one();
 }
@@ -98,12 +102,16 @@ void CustodianPool::Run() {
   }
 }
 
+Result<void> CustodianPool::Admit(const Job& job) {
+  if (job.is_probe) return {};
+  const std::lock_guard lock(mutex_);
+  return breaker_.Admit();
+}
+
 Result<void> CustodianPool::Perform(const Job& job, std::unique_ptr<Custodian>& custodian) {
-  if (!job.is_probe) {
-    const std::unique_lock lock(mutex_);
-    if (Result<void> admitted = breaker_.Admit(); !admitted) {
-      return job.task(Fail(std::move(admitted).error()));
-    }
+  // The task runs without the lock: it may use the pool.
+  if (Result<void> admitted = Admit(job); !admitted) {
+    return job.task(Fail(std::move(admitted).error()));
   }
   if (custodian == nullptr) {
     Result<std::unique_ptr<Custodian>> made = factory_();
@@ -129,6 +137,7 @@ void CustodianPool::Record(const Job& job, const Result<void>& outcome,
   // A task may succeed without asking the hardware anything: only a health check says that it is
   // back.
   if (!job.is_probe) return;
+  breaker_.Close();
   if (status_.failure || status_.description.empty()) {
     status_.description = custodian == nullptr ? name_ : custodian->Describe();
     Log(LogLevel::kInfo, "{} serves: {}", name_, status_.description);

@@ -34,12 +34,14 @@ class CustodianPool {
   CustodianPool(const CustodianPool&) = delete;
   CustodianPool& operator=(const CustodianPool&) = delete;
 
-  // Lets the running tasks end; those still waiting are told kCustodianUnavailable. Submit no more.
+  // Lets the running tasks end; those still waiting are told kCustodianUnavailable.
   void Stop();
 
-  // Queues `task`, fair between callers (uids). Errors: kBusy, and then the task is not called.
+  // Queues `task`, fair between callers (uids). Errors: kBusy, kCustodianUnavailable (stopped);
+  // then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);
-  // Queues a health check past the circuit breaker; `done` runs on a pool thread.
+  // Queues a health check past the circuit breaker, which a success closes; `done` runs on a pool
+  // thread, or never when the queue is full or the pool stops.
   void CheckHealth(std::function<void(const Result<void>&)> done);
 
   CustodianStatus Status() const;
@@ -52,6 +54,7 @@ class CustodianPool {
   };
 
   void Run();
+  Result<void> Admit(const Job& job);
   Result<void> Perform(const Job& job, std::unique_ptr<Custodian>& custodian);
   void Record(const Job& job, const Result<void>& outcome, const Custodian* custodian);
 

@@ -28,6 +28,13 @@ std::unexpected<Error> ChangeInProgress() {
       Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100));
 }
 
+std::unexpected<Error> NameNotFreeYet() {
+  return Fail(Error(ErrorCode::kBusy,
+                    "a key of that name failed to be made and is removed when its token or TPM "
+                    "serves; see keyctl status, or take another name")
+                  .WithRetryAfter(1000));
+}
+
 template <class T>
 Result<void> Outcome(const Result<T>& result) {
   if (!result) return Fail(result.error());
@@ -62,7 +69,7 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
       continue;
     }
     if (version.state == VersionState::kPending) {
-      pending_[key.custodian].push_back(version.id);
+      NoteRemains(version, key.custodian);
       continue;
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
@@ -87,6 +94,7 @@ void KeyRing::Generate(const KeyRecord& key, uint32_t caller, VersionDone done) 
     return done(Fail(ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"));
   }
   if (Result<void> fits = CheckCustody(key); !fits) return done(Fail(fits.error()));
+  if (HasRemains(key.name)) return done(NameNotFreeYet());
   MakeVersion(key, caller, std::move(done));
 }
 
@@ -140,7 +148,7 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
   if (!generated) {
     // The custodian removed what it made; a custodian that went away may not have, so the sweep
     // asks it once more before the announcement is forgotten.
-    pending_[key.custodian].push_back(version.id);
+    NoteRemains(version, key.custodian);
     SweepPending(*pool);
     return Fail(generated.error());
   }
@@ -148,7 +156,7 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
   version.spki = generated->public_key.spki();
   version.reference = generated->reference;
   if (Result<void> stored = parts_.store.ActivateVersion(version); !stored) {
-    pending_[key.custodian].push_back(version.id);
+    NoteRemains(version, key.custodian);
     SweepPending(*pool);
     return Fail(stored.error());
   }
@@ -180,8 +188,12 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
   }
   const Key& key = *Find(name);
   std::vector<KeyReference> references;
+  std::vector<KeyId> unrecorded;
   if (key.record.custody == Custody::kHardware) {
     for (const auto& version : key.versions) references.push_back(version->reference());
+    for (const auto& [id, remains] : remains_) {
+      if (remains.key == name) unrecorded.push_back(id);
+    }
   }
   in_progress_.insert(name);
   auto finish = [this, name, done](Result<void> destroyed) {
@@ -189,18 +201,24 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
       in_progress_.erase(name);
       Result<void> result = destroyed;
       if (result) result = parts_.store.DeleteKey(name);
-      if (result) keys_.erase(name);
+      if (result) {
+        keys_.erase(name);
+        std::erase_if(remains_, [&](const auto& each) { return each.second.key == name; });
+      }
       done(std::move(result));
     });
   };
   const Result<void> queued =
       PoolOf(key.record.custodian)
-          ->Submit(caller, [references, finish](Result<Custodian*> custodian) {
+          ->Submit(caller, [references, unrecorded, finish](Result<Custodian*> custodian) {
             Result<void> result;
             if (!custodian) result = Fail(custodian.error());
             for (const KeyReference& reference : references) {
               if (!result) break;
               result = (*custodian)->signer().DestroyKey(reference);
+            }
+            if (result && !unrecorded.empty()) {
+              result = (*custodian)->signer().DestroyUnrecorded(unrecorded);
             }
             finish(result);
             return result;
@@ -208,17 +226,24 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
   if (!queued) finish(Fail(queued.error()));
 }
 
+bool KeyRing::HasRemains(std::string_view key) const {
+  return std::ranges::any_of(remains_, [&](const auto& each) { return each.second.key == key; });
+}
+
+void KeyRing::NoteRemains(const VersionRecord& version, const std::string& custodian) {
+  remains_.insert_or_assign(version.id, Remains{.key = version.key, .custodian = custodian});
+}
+
 void KeyRing::SweepPending(CustodianPool& pool) {
-  const auto pending = pending_.find(pool.name());
-  if (pending == pending_.end() || pending->second.empty()) return;
-  std::vector<KeyId> ids = std::exchange(pending->second, {});
-  auto finish = [this, ids, name = pool.name()](Result<void> swept) {
-    parts_.post([this, ids, name, swept] {
-      for (const KeyId& id : ids) {
-        // What could not be removed now waits for the next time that the custodian serves.
-        if (!swept || !parts_.store.ForgetPending(id)) pending_[name].push_back(id);
-      }
-    });
+  std::vector<KeyId> ids;
+  for (auto& [id, remains] : remains_) {
+    if (remains.custodian != pool.name() || remains.being_swept) continue;
+    remains.being_swept = true;
+    ids.push_back(id);
+  }
+  if (ids.empty()) return;
+  auto finish = [this, ids](Result<void> swept) {
+    parts_.post([this, ids, swept] { EndSweep(ids, swept); });
   };
   const Result<void> queued =
       pool.Submit(0, [ids, finish](Result<Custodian*> custodian) -> Result<void> {
@@ -228,6 +253,18 @@ void KeyRing::SweepPending(CustodianPool& pool) {
         return swept;
       });
   if (!queued) finish(Fail(queued.error()));
+}
+
+void KeyRing::EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept) {
+  for (const KeyId& id : ids) {
+    const auto remains = remains_.find(id);
+    if (remains == remains_.end()) continue;  // its key was destroyed meanwhile
+    if (swept && parts_.store.ForgetPending(id)) {
+      remains_.erase(remains);
+    } else {
+      remains->second.being_swept = false;  // until the next time that the custodian serves
+    }
+  }
 }
 
 }  // namespace keyward

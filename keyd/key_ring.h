@@ -48,15 +48,15 @@ class KeyRing {
   const Key* Find(std::string_view name) const;
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
-  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy, the custodian's and the
-  // store's.
+  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy (also while the custodian has
+  // not removed what a failed generation of that name left), the custodian's and the store's.
   void Generate(const KeyRecord& key, uint32_t caller, VersionDone done);
   // A new active version beside the old, which retires. Errors: kNotFound, and as above.
   void Rotate(const std::string& name, uint32_t caller, VersionDone done);
   // version 0: all. Gives the ids that are revoked now. Errors: kNotFound, the store's.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
-  // Revokes, then removes the key from its custodian and from the store. When the custodian fails
-  // the key stays revoked, and Destroy can be asked again.
+  // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
+  // from the store. When the custodian fails the key stays revoked, and Destroy can be asked again.
   void Destroy(const std::string& name, uint32_t caller, std::function<void(Result<void>)> done);
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
@@ -70,11 +70,21 @@ class KeyRing {
   Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
                                                Result<GeneratedKey> generated);
   CustodianPool* PoolOf(std::string_view custodian) const;
+  bool HasRemains(std::string_view key) const;
+  void NoteRemains(const VersionRecord& version, const std::string& custodian);
+  void EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept);
+
+  // An announced version that came to nothing, until its custodian has removed what there is of it.
+  struct Remains {
+    std::string key;
+    std::string custodian;
+    bool being_swept = false;
+  };
 
   Parts parts_;
   std::map<std::string, Key, std::less<>> keys_;
   std::set<std::string> in_progress_;  // names whose next version is being made, or that go
-  std::map<std::string, std::vector<KeyId>, std::less<>> pending_;  // by custodian
+  std::map<KeyId, Remains> remains_;
 };
 
 }  // namespace keyward

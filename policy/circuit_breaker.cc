@@ -30,10 +30,7 @@ Result<void> CircuitBreaker::Admit() {
 void CircuitBreaker::RecordSuccess() {
   // Successes between failures leave the count alone: a chip that fails every other time is bad.
   // While open they are late news from calls admitted before it opened.
-  if (closed_ || !probing_) return;
-  closed_ = true;
-  probing_ = false;
-  failures_.clear();
+  if (!closed_ && probing_) Close();
 }
 
 void CircuitBreaker::RecordFailure() {
@@ -50,6 +47,13 @@ void CircuitBreaker::RecordFailure() {
 CircuitBreaker::State CircuitBreaker::state() const {
   if (closed_) return State::kClosed;
   return probing_ || CooldownIsOver() ? State::kHalfOpen : State::kOpen;
+}
+
+void CircuitBreaker::Close() {
+  if (closed_) return;  // failures between successes stay counted
+  closed_ = true;
+  probing_ = false;
+  failures_.clear();
 }
 
 bool CircuitBreaker::CooldownIsOver() const {

@@ -37,6 +37,8 @@ class CircuitBreaker {
   Result<void> Admit();
   void RecordSuccess();
   void RecordFailure();
+  // The hardware was asked past the breaker and serves: calls pass again.
+  void Close();
 
   // As of now: an open breaker whose cooldown is over is half-open.
   State state() const;

@@ -110,6 +110,17 @@ TEST_F(CircuitBreakerTest, LateNewsOfCallsFromBeforeChangesNothingWhileOpen) {
   EXPECT_OK(breaker_.Admit());
 }
 
+TEST_F(CircuitBreakerTest, HardwareThatIsSeenToServeClosesItWithACleanRecord) {
+  Fail(5);
+  breaker_.Close();
+  EXPECT_EQ(breaker_.state(), State::kClosed);
+  Fail(4);
+  breaker_.Close();  // a check of a closed breaker hides no failures
+  EXPECT_OK(breaker_.Admit());
+  Fail(1);
+  EXPECT_EQ(breaker_.state(), State::kOpen);
+}
+
 TEST_F(CircuitBreakerTest, AProbeThatNobodyReportsIsReplaced) {
   Fail(5);
   clock_.Advance(seconds(120));
