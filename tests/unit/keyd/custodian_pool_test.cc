@@ -1,0 +1,195 @@
+#include "keyd/custodian_pool.h"
+
+#include <future>
+#include <thread>
+
+#include "tests/fakes/fake_custodian.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/matchers.h"
+
+namespace keyward {
+namespace {
+
+using testing_support::FailsWith;
+
+class CustodianPoolTest : public ::testing::Test {
+ protected:
+  static constexpr auto kPatience = std::chrono::seconds(30);
+
+  // What a task that only asks for the hardware comes to.
+  Result<void> Use(uint32_t caller = 1) {
+    const auto answer = std::make_shared<std::promise<Result<void>>>();
+    std::future<Result<void>> outcome = answer->get_future();
+    KEYWARD_TRY(pool_.Submit(caller, [answer](Result<Custodian*> custodian) {
+      Result<void> result =
+          custodian ? (*custodian)->CheckHealth() : Result<void>(Fail(custodian.error()));
+      answer->set_value(result);
+      return result;
+    }));
+    return Await(std::move(outcome));
+  }
+  Result<void> CheckHealth() {
+    const auto answer = std::make_shared<std::promise<Result<void>>>();
+    std::future<Result<void>> outcome = answer->get_future();
+    pool_.CheckHealth([answer](const Result<void>& healthy) { answer->set_value(healthy); });
+    Result<void> result = Await(std::move(outcome));
+    Settle();
+    return result;
+  }
+  Result<void> Await(std::future<Result<void>> outcome) {
+    if (outcome.wait_for(kPatience) != std::future_status::ready) {
+      return Fail(ErrorCode::kInternal, "no answer came");
+    }
+    return outcome.get();
+  }
+  // The pool notes an outcome after its task has told it, and before it begins another.
+  void Settle() { static_cast<void>(Use()); }
+  // Occupies the pool's only thread until the promise is kept.
+  std::promise<void> Occupy() {
+    std::promise<void> release;
+    std::promise<void> running;
+    std::future<void> started = running.get_future();
+    EXPECT_OK(pool_.Submit(99,
+                           [&running, released = release.get_future().share()](
+                               const Result<Custodian*>&) -> Result<void> {
+                             running.set_value();
+                             released.wait();
+                             return {};
+                           }));
+    EXPECT_EQ(started.wait_for(kPatience), std::future_status::ready);
+    return release;
+  }
+  void OpenTheBreaker() {
+    hardware_.SetAvailable(false);
+    for (int i = 0; i < 5; ++i) ASSERT_THAT(Use(), FailsWith(ErrorCode::kCustodianUnavailable));
+  }
+
+  testing_support::FakeClock clock_;
+  fakes::FakeHardware hardware_;
+  CustodianPool pool_{"hsm", [this] { return hardware_.Make(); }, 1, clock_};
+};
+
+TEST_F(CustodianPoolTest, ACallerWithMuchToDoDelaysAnotherByOneTask) {
+  std::promise<void> release = Occupy();
+  std::vector<uint32_t> order;
+  for (const uint32_t caller : {1U, 1U, 1U, 2U}) {
+    ASSERT_OK(pool_.Submit(caller, [&order, caller](const Result<Custodian*>&) -> Result<void> {
+      order.push_back(caller);
+      return {};
+    }));
+  }
+  release.set_value();
+  ASSERT_OK(Use(3));
+  ASSERT_OK(Use(1));
+  EXPECT_THAT(order, ::testing::ElementsAre(1, 2, 1, 1));
+}
+
+TEST_F(CustodianPoolTest, ACallerWithTooManyTasksIsBusyAndOthersAreNot) {
+  std::promise<void> release = Occupy();
+  const auto nothing = [](const Result<Custodian*>&) -> Result<void> { return {}; };
+  Result<void> queued;
+  for (size_t i = 0; queued && i <= policy::FairQueueLimits{}.per_caller; ++i) {
+    queued = pool_.Submit(1, nothing);
+  }
+  ASSERT_THAT(queued, FailsWith(ErrorCode::kBusy));
+  EXPECT_GT(queued.error().retry_after_ms(), 0U);
+  EXPECT_OK(pool_.Submit(2, nothing));
+  release.set_value();
+}
+
+TEST_F(CustodianPoolTest, FiveFailuresOpenTheBreaker) {
+  OpenTheBreaker();
+  const Result<void> refused = Use();
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kCircuitBreakerOpen));
+  EXPECT_GT(refused.error().retry_after_ms(), 0U);
+}
+
+TEST_F(CustodianPoolTest, AHealthCheckThatSucceedsClosesTheBreaker) {
+  OpenTheBreaker();
+  EXPECT_THAT(CheckHealth(), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(Use(), FailsWith(ErrorCode::kCircuitBreakerOpen));
+  hardware_.SetAvailable(true);
+  ASSERT_OK(CheckHealth());
+  EXPECT_OK(Use());
+}
+
+TEST_F(CustodianPoolTest, AfterTheCooldownATaskTriesTheHardware) {
+  OpenTheBreaker();
+  hardware_.SetAvailable(true);
+  clock_.Advance(std::chrono::seconds(120));
+  EXPECT_OK(Use());
+  EXPECT_OK(Use());
+}
+
+TEST_F(CustodianPoolTest, WhoIsRefusedMayUseThePool) {
+  OpenTheBreaker();
+  const auto answer = std::make_shared<std::promise<Result<void>>>();
+  std::future<Result<void>> outcome = answer->get_future();
+  ASSERT_OK(pool_.Submit(1, [this, answer](const Result<Custodian*>& refused) -> Result<void> {
+    static_cast<void>(pool_.Status());
+    answer->set_value(Fail(refused.error()));
+    return Fail(refused.error());
+  }));
+  EXPECT_THAT(Await(std::move(outcome)), FailsWith(ErrorCode::kCircuitBreakerOpen));
+}
+
+TEST_F(CustodianPoolTest, ARefusalByTheHardwareIsNoFailureOfIt) {
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_OK(pool_.Submit(1, [](const Result<Custodian*>&) -> Result<void> {
+      return Fail(ErrorCode::kNotFound, "no such key");
+    }));
+  }
+  EXPECT_OK(Use());
+  EXPECT_FALSE(pool_.Status().failure);
+}
+
+TEST_F(CustodianPoolTest, StatusFollowsTheHardware) {
+  EXPECT_EQ(pool_.Status().name, "hsm");
+  EXPECT_EQ(pool_.Status().description, "");
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().description, "a fake in memory");
+  EXPECT_FALSE(pool_.Status().failure);
+  hardware_.SetAvailable(false);
+  ASSERT_FALSE(CheckHealth());
+  ASSERT_TRUE(pool_.Status().failure);
+  EXPECT_EQ(pool_.Status().failure->code(), ErrorCode::kCustodianUnavailable);
+  hardware_.SetAvailable(true);
+  ASSERT_OK(Use());
+  EXPECT_TRUE(pool_.Status().failure);  // only a health check says that it is back
+  ASSERT_OK(CheckHealth());
+  EXPECT_FALSE(pool_.Status().failure);
+}
+
+TEST_F(CustodianPoolTest, HardwareThatIsMissingAtFirstServesWhenItComes) {
+  hardware_.SetAvailable(false);
+  EXPECT_THAT(Use(), FailsWith(ErrorCode::kCustodianUnavailable));
+  hardware_.SetAvailable(true);
+  EXPECT_OK(Use());
+}
+
+TEST_F(CustodianPoolTest, StoppingAnswersWhatStillWaits) {
+  std::promise<void> release = Occupy();
+  std::promise<Result<void>> told;
+  ASSERT_OK(pool_.Submit(1, [&told](const Result<Custodian*>& custodian) -> Result<void> {
+    told.set_value(custodian ? Result<void>() : Fail(custodian.error()));
+    return {};
+  }));
+  std::thread stopping([this] { pool_.Stop(); });
+  const auto nothing = [](const Result<Custodian*>&) -> Result<void> { return {}; };
+  Result<void> queued;
+  while (queued || queued.error().code() == ErrorCode::kBusy) {  // the stop has not begun
+    std::this_thread::yield();
+    queued = pool_.Submit(2, nothing);
+  }
+  release.set_value();
+  stopping.join();
+  EXPECT_THAT(Await(told.get_future()), FailsWith(ErrorCode::kCustodianUnavailable));
+}
+
+TEST_F(CustodianPoolTest, AStoppedPoolTakesNothing) {
+  pool_.Stop();
+  EXPECT_THAT(Use(), FailsWith(ErrorCode::kCustodianUnavailable));
+}
+
+}  // namespace
+}  // namespace keyward

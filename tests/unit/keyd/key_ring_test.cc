@@ -1,0 +1,182 @@
+#include "keyd/key_ring.h"
+
+#include "tests/unit/keyd/key_ring_fixture.h"
+
+namespace keyward {
+namespace {
+
+using ::testing::SizeIs;
+using testing_support::FailsWith;
+
+class KeyRingTest : public KeyRingFixture {};
+
+// Behaviours that both custodies share.
+class KeyRingCustodyTest : public KeyRingFixture, public ::testing::WithParamInterface<Custody> {
+ protected:
+  static KeyRecord Record() {
+    return GetParam() == Custody::kHardware ? Hardware("web") : Sealed("web");
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Custodies, KeyRingCustodyTest,
+                         ::testing::Values(Custody::kHardware, Custody::kSealed),
+                         [](const auto& custody) { return std::string(Name(custody.param)); });
+
+TEST_P(KeyRingCustodyTest, AGeneratedKeySigns) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
+  EXPECT_EQ(version->number(), 1U);
+  EXPECT_EQ(version->state(), VersionState::kActive);
+  EXPECT_OK(SignAndVerify(version));
+  EXPECT_EQ(hardware_.KeyCount(), GetParam() == Custody::kHardware ? 1U : 0U);
+}
+
+TEST_P(KeyRingCustodyTest, RotationRetiresTheOldVersionAndSignsWithTheNew) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, Rotate("web"));
+  EXPECT_EQ(second->number(), 2U);
+  EXPECT_EQ(first->state(), VersionState::kRetiring);
+  EXPECT_EQ(ring_->Find("web")->active->Get().value(), second);
+  EXPECT_NE(first->public_key(), second->public_key());
+  EXPECT_OK(SignAndVerify(first));  // what runs goes on
+  EXPECT_OK(SignAndVerify(second));
+}
+
+TEST_P(KeyRingCustodyTest, ARevokedVersionSignsNothing) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
+  ASSERT_OK(SignAndVerify(version));  // a sealed key is unsealed from here on
+  EXPECT_THAT(ring_->Revoke("web", 0).value(), ::testing::ElementsAre(version->id()));
+  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+  EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_P(KeyRingCustodyTest, ADestroyedKeyIsGoneFromTheHardwareAndTheStore) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
+  ASSERT_OK(Rotate("web"));
+  ASSERT_OK(Destroy("web"));
+  EXPECT_EQ(ring_->Find("web"), nullptr);
+  EXPECT_EQ(hardware_.KeyCount(), 0U);
+  EXPECT_THAT(Stored().keys, SizeIs(0));
+  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_P(KeyRingCustodyTest, ARestartFindsEverything) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  ASSERT_OK(Rotate("web"));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr third, Rotate("web"));
+  ASSERT_OK(ring_->Revoke("web", 1));
+  Restart();
+  const Key* key = ring_->Find("web");
+  ASSERT_NE(key, nullptr);
+  ASSERT_THAT(key->versions, SizeIs(3));
+  EXPECT_EQ(key->versions[0]->state(), VersionState::kRevoked);
+  EXPECT_EQ(key->versions[1]->state(), VersionState::kRetiring);
+  EXPECT_EQ(key->versions[2]->public_key(), third->public_key());
+  EXPECT_OK(SignAndVerify(key->active->Get().value()));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr fourth, Rotate("web"));
+  EXPECT_EQ(fourth->number(), 4U);
+}
+
+TEST_F(KeyRingTest, DestructionWithoutHardwareRevokesAndCanBeRepeated) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Hardware("web")));
+  hardware_.SetAvailable(false);
+  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_EQ(version->state(), VersionState::kRevoked);
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRevoked);
+  hardware_.SetAvailable(true);
+  EXPECT_OK(Destroy("web"));
+  EXPECT_EQ(ring_->Find("web"), nullptr);
+  EXPECT_EQ(hardware_.KeyCount(), 0U);
+}
+
+TEST_P(KeyRingCustodyTest, AChangeDuringAnotherIsBusy) {
+  ASSERT_OK(Generate(Record()));
+  const Answer<VersionPtr> first;
+  ring_->Rotate("web", kCaller, first);  // ends when posted work is run
+  EXPECT_THAT(Rotate("web"), FailsWith(ErrorCode::kBusy));
+  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kBusy));
+  EXPECT_OK(Await(first));
+  EXPECT_OK(Rotate("web"));
+}
+
+TEST_F(KeyRingTest, ASignatureOvertakenByARevocationDoesNotLeave) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Hardware("web")));
+  hooks_.signed_ = [&] { version->Revoke(); };
+  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_F(KeyRingTest, ANameIsTakenOnce) {
+  ASSERT_OK(Generate(Hardware("web")));
+  EXPECT_THAT(Generate(Sealed("web")), FailsWith(ErrorCode::kAlreadyExists));
+}
+
+TEST_F(KeyRingTest, TwoGenerationsOfOneNameAtOnceAreBusy) {
+  const Answer<VersionPtr> first;
+  ring_->Generate(Hardware("web"), kCaller, first);
+  EXPECT_THAT(Generate(Hardware("web")), FailsWith(ErrorCode::kBusy));
+  EXPECT_OK(Await(first));
+}
+
+TEST_F(KeyRingTest, OnlyEd25519IsSealed) {
+  KeyRecord key = Sealed("web");
+  key.algorithm = Algorithm::kEcdsaP256;
+  EXPECT_THAT(Generate(key), FailsWith(ErrorCode::kNotSupported));
+  EXPECT_THAT(Stored().keys, SizeIs(0));
+}
+
+TEST_F(KeyRingTest, AnUnknownCustodianIsNotSupported) {
+  KeyRecord key = Hardware("web");
+  key.custodian = "tpm";
+  EXPECT_THAT(Generate(key), FailsWith(ErrorCode::kNotSupported));
+  EXPECT_THAT(Stored().keys, SizeIs(0));
+}
+
+TEST_F(KeyRingTest, WhatIsNotThereIsNotFound) {
+  EXPECT_THAT(Rotate("web"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(ring_->Revoke("web", 0), FailsWith(ErrorCode::kNotFound));
+  ASSERT_OK(Generate(Hardware("web")));
+  EXPECT_THAT(ring_->Revoke("web", 2), FailsWith(ErrorCode::kNotFound));
+}
+
+TEST_F(KeyRingTest, AKeyWhoseCustodianIsNotConfiguredIsLeftOut) {
+  KeyRecord key = Hardware("elsewhere");
+  key.custodian = "tpm";
+  VersionRecord version{};
+  version.key = key.name;
+  version.number = 1;
+  version.state = VersionState::kActive;
+  ASSERT_OK(store_->AnnounceVersion(key, version));
+  ASSERT_OK(store_->ActivateVersion(version));
+  Restart();
+  EXPECT_EQ(ring_->Find("elsewhere"), nullptr);
+  EXPECT_THAT(Stored().keys, SizeIs(1));  // it is there again when the custodian is
+}
+
+// Two sealed keys whose blobs somebody with the disk has exchanged.
+TEST_F(KeyRingTest, ASealedBlobOfAnotherKeyIsRefused) {
+  ASSERT_OK(Generate(Sealed("one")));
+  ASSERT_OK(Generate(Sealed("two")));
+  std::vector<VersionRecord> versions = Stored().versions;
+  ASSERT_THAT(versions, SizeIs(2));
+  std::swap(versions[0].reference, versions[1].reference);
+  for (const VersionRecord& version : versions) ASSERT_OK(store_->ActivateVersion(version));
+  Restart();
+  for (const char* name : {"one", "two"}) {
+    EXPECT_THAT(SignAndVerify(ring_->Find(name)->versions[0]),
+                FailsWith(ErrorCode::kAuthenticationFailed));
+  }
+}
+
+TEST_F(KeyRingTest, APublicKeyThatIsNotTheSealedOnesIsRefused) {
+  ASSERT_OK(Generate(Sealed("one")));
+  ASSERT_OK(Generate(Sealed("two")));
+  std::vector<VersionRecord> versions = Stored().versions;
+  ASSERT_THAT(versions, SizeIs(2));
+  versions[0].spki = versions[1].spki;
+  ASSERT_OK(store_->ActivateVersion(versions[0]));
+  Restart();
+  EXPECT_THAT(SignAndVerify(ring_->Find("one")->versions[0]), FailsWith(ErrorCode::kDataCorrupt));
+}
+
+}  // namespace
+}  // namespace keyward
