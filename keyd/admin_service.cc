@@ -49,7 +49,9 @@ void AdminService::DestroyKey(const std::string& name, uint32_t caller,
                               std::function<void(Result<uint32_t>)> done) {
   Result<uint32_t> ended = RevokeKey(name, 0);
   if (!ended) return done(std::move(ended));
-  daemon_.keys.Destroy(name, caller, [ended = *ended, done](Result<void> destroyed) {
+  // A key that is made later under the same name must not become anybody's identity by itself.
+  daemon_.keys.Destroy(name, caller, [this, name, ended = *ended, done](Result<void> destroyed) {
+    if (destroyed) destroyed = daemon_.registry.RemoveIdentity(name);
     done(destroyed ? Result<uint32_t>(ended) : Fail(destroyed.error()));
   });
 }

@@ -71,7 +71,9 @@ Result<void> KeyVersion::WithSigner(uint32_t caller,
 
 void KeyVersion::Retire() {
   VersionState active = VersionState::kActive;
-  state_.compare_exchange_strong(active, VersionState::kRetiring);
+  if (!state_.compare_exchange_strong(active, VersionState::kRetiring)) return;
+  const std::lock_guard lock(mutex_);
+  unsealed_.Wipe();  // a handshake that is under way has it unsealed once more
 }
 
 void KeyVersion::Revoke() {

@@ -30,6 +30,18 @@ Result<void> Registry::RemoveModule(const std::string& name) {
   return {};
 }
 
+Result<void> Registry::RemoveIdentity(const std::string& key) {
+  for (auto module = modules_.begin(); module != modules_.end();) {
+    if (module->second != key) {
+      ++module;
+      continue;
+    }
+    KEYWARD_TRY(store_->DeleteModule(module->first));
+    module = modules_.erase(module);
+  }
+  return {};
+}
+
 Result<void> Registry::EnrolPeer(const std::string& name, const PublicKey& key) {
   if (modules_.contains(name)) {
     return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
@@ -57,13 +69,6 @@ const std::string* Registry::IdentityOf(std::string_view module) const {
 const PublicKey* Registry::PeerKey(std::string_view peer) const {
   const auto found = peers_.find(peer);
   return found == peers_.end() ? nullptr : &found->second;
-}
-
-bool Registry::IsIdentity(std::string_view key) const {
-  for (const auto& [module, identity] : modules_) {
-    if (identity == key) return true;
-  }
-  return false;
 }
 
 }  // namespace keyward

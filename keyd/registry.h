@@ -20,6 +20,8 @@ class Registry {
   Result<void> EnrolModule(const std::string& name, const std::string& key);
   // Errors also: kNotFound.
   Result<void> RemoveModule(const std::string& name);
+  // Removes every module whose identity is `key`.
+  Result<void> RemoveIdentity(const std::string& key);
   // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519).
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key);
   // Errors also: kNotFound.
@@ -29,8 +31,6 @@ class Registry {
   const std::string* IdentityOf(std::string_view module) const;
   // Null when there is no such remote peer.
   const PublicKey* PeerKey(std::string_view peer) const;
-  // Whether `key` is the identity of an enrolled module.
-  bool IsIdentity(std::string_view key) const;
 
   const std::map<std::string, std::string, std::less<>>& modules() const { return modules_; }
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }

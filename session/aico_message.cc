@@ -72,12 +72,16 @@ Result<void> AicoSender::Seal(ByteView plaintext, std::string_view metadata, Rng
   std::ranges::copy(full, out.begin() + kFixedSize);
   KEYWARD_TRY(cipher_.Seal(nonce, AsBytes(full), plaintext, out.subspan(head)));
   ++sequence_;
+  used_ = true;
   return {};
 }
 
 Result<void> AicoSender::Rekey() {
+  // The peer follows one epoch at a time: a key that sealed nothing is fresh already.
+  if (!used_) return {};
   KEYWARD_ASSIGN(cipher_, NextKey(cipher_));
   ++epoch_;
+  used_ = false;
   return {};
 }
 

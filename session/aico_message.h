@@ -36,6 +36,7 @@ class AicoSender {
   uint32_t max_message_size_;
   uint64_t sequence_ = 0;
   uint64_t epoch_ = 0;
+  bool used_ = false;  // whether this epoch's key has sealed
 };
 
 // The receiving direction: takes exactly the next message. One thread at a time.

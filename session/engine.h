@@ -41,8 +41,8 @@ class Engine {
   // kTooLarge, kAuthenticationFailed, kReplayed.
   virtual Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata) = 0;
 
-  // Moves the sending direction to a fresh key; the peer follows by itself. Errors: kWrongState,
-  // kResourceExhausted.
+  // Moves the sending direction to a fresh key, unless the one it has is; the peer follows by
+  // itself. Errors: kWrongState, kResourceExhausted.
   virtual Result<void> Rekey() = 0;
 
   virtual bool established() const = 0;

@@ -88,6 +88,10 @@ class MainJobTest(SystemTest):
         self.assertEqual([k[0] for k in self.service.module(BACKEND).manager("ListKeys")],
                          ["backend-id"])
         self.service.admin_call("GenerateKey", "frontend-id", "ed25519", "hardware", "hsm")
+        # A new key of the old name is nobody's identity until it is enrolled.
+        self.assert_refused("PermissionDenied", frontend.open_session, "t", "frontend-id",
+                            "initiator", "backend")
+        self.service.admin_call("EnrolModule", "frontend", "frontend-id")
         self.assert_serving()
 
 

@@ -127,6 +127,14 @@ TEST_F(AicoMessageTest, RekeyIsVisibleInTheMetadataAndKeepsCounting) {
   EXPECT_EQ(AsText(ByteView(frame).subspan(36, 19)), R"({"seq":1,"epoch":1})");
 }
 
+TEST_F(AicoMessageTest, RekeyingAKeyThatSealedNothingKeepsIt) {
+  SealWith(*a_, "x");
+  ASSERT_OK(a_->Rekey());
+  ASSERT_OK(a_->Rekey());
+  const Bytes frame = SealWith(*a_, "x");
+  EXPECT_EQ(AsText(ByteView(frame).subspan(36, 19)), R"({"seq":1,"epoch":1})");
+}
+
 TEST_F(AicoMessageTest, OldKeyIsRefusedOnceTheNewOneIsInUse) {
   const Bytes old = SealWith(*a_, "old");
   ExpectOpens(*b_, old, "old");
