@@ -64,8 +64,8 @@ void Table::Add(std::vector<Cell> row) {
 }
 
 void Table::Print(std::ostream& out, bool color) const {
-  std::vector<size_t> widths;
-  for (const std::string& heading : headings_) widths.push_back(heading.size());
+  std::vector<size_t> widths(headings_.size());
+  std::ranges::transform(headings_, widths.begin(), &std::string::size);
   for (const std::vector<Cell>& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].text.size());
   }
@@ -81,6 +81,7 @@ void Table::Print(std::ostream& out, bool color) const {
     out << '\n';
   };
   std::vector<Cell> heading;
+  heading.reserve(headings_.size());
   for (const std::string& text : headings_) heading.emplace_back(text, Tone::kFaint);
   print(heading);
   for (const std::vector<Cell>& row : rows_) print(row);

@@ -32,7 +32,7 @@ class OnlyRoot final : public policy::NameResolver {
 
 class KeyctlTest : public ::testing::Test {
  protected:
-  keyctl::ExitCode Run(std::vector<std::string> arguments) {
+  keyctl::ExitCode Run(const std::vector<std::string>& arguments) {
     out_.str("");
     err_.str("");
     keyctl::Environment environment{.in = in_,
