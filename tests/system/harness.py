@@ -176,10 +176,11 @@ class Service:
     def start(self):
         self.log_path = self.root / "keyd.log"
         log = open(self.log_path, "ab")
+        before = len(self.log())  # an earlier keyd's lines do not count
         self.keyd = subprocess.Popen(self.keyd_command(), env=self.environment(), stderr=log,
                                      stdin=subprocess.DEVNULL)
         log.close()
-        self.wait_log("serves: ", "keys, secrets in")
+        self.wait_log("serves: ", "keys, secrets in", after=before)
         return self
 
     def run_keyd(self, state=None):
