@@ -214,11 +214,10 @@ Result<Bytes> EcdsaSignatureToDer(ByteView raw) {
   const OsslPtr<ECDSA_SIG, ECDSA_SIG_free> signature(ECDSA_SIG_new());
   BnPtr r(BN_bin2bn(raw.data(), static_cast<int>(half), nullptr));
   BnPtr s(BN_bin2bn(raw.data() + half, static_cast<int>(half), nullptr));
-  if (!signature || !r || !s || ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1) {
+  // set0 takes both, and fails only for a null pointer.
+  if (!signature || !r || !s || ECDSA_SIG_set0(signature.get(), r.release(), s.release()) != 1) {
     return Fail(ErrorCode::kMalformed, "not an ECDSA signature");
   }
-  static_cast<void>(r.release());  // set0 took them
-  static_cast<void>(s.release());
   unsigned char* der = nullptr;
   const int size = i2d_ECDSA_SIG(signature.get(), &der);
   if (size <= 0) return Fail(ErrorCode::kMalformed, "not an ECDSA signature");

@@ -44,7 +44,7 @@ bool Shell::Confirm(const std::string& question) {
   if (!environment_.in_is_terminal || json_) {
     const Error error(ErrorCode::kInvalidArgument,
                       "this cannot be undone, and nobody can be asked");
-    Report("not confirmed", std::move(error), ExitCode::kNotConfirmed);
+    Report("not confirmed", error, ExitCode::kNotConfirmed);
     return false;
   }
   err() << question << " [y/N] " << std::flush;
