@@ -88,11 +88,14 @@ TEST_F(RegistryTest, APeersIdentityIsEd25519) {
   EXPECT_THAT(registry.EnrolPeer("remote", key), FailsWith(ErrorCode::kNotSupported));
 }
 
-TEST_F(RegistryTest, AnIdentityIsAKeyOfAModule) {
+TEST_F(RegistryTest, RemovingAnIdentityRemovesItsModulesForGood) {
   Registry registry = Read();
   ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
-  EXPECT_TRUE(registry.IsIdentity("frontend-id"));
-  EXPECT_FALSE(registry.IsIdentity("frontend"));
+  ASSERT_OK(registry.EnrolModule("backend", "backend-id"));
+  ASSERT_OK(registry.RemoveIdentity("frontend-id"));
+  EXPECT_EQ(registry.IdentityOf("frontend"), nullptr);
+  EXPECT_EQ(Read().IdentityOf("frontend"), nullptr);
+  EXPECT_NE(Read().IdentityOf("backend"), nullptr);
 }
 
 TEST_F(RegistryTest, APeerWhoseStoredKeyIsNoneIsRefused) {
