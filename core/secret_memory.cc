@@ -18,7 +18,7 @@ namespace keyward {
 namespace {
 
 constexpr size_t kMinSlot = 32;
-constexpr size_t kChunk = 64 * 1024;  // what is asked of the kernel at a time
+constexpr size_t kChunk = size_t{64} * 1024;  // what is asked of the kernel at a time
 constexpr size_t kClasses = std::bit_width(kMaxSecretSize / kMinSlot);
 
 size_t ClassOf(size_t size) {

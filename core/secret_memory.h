@@ -14,7 +14,7 @@ namespace keyward {
 enum class SecretMemoryKind : uint8_t { kMemfdSecret, kLockedPages };
 
 // The largest secret, in bytes.
-inline constexpr size_t kMaxSecretSize = 64 * 1024;
+inline constexpr size_t kMaxSecretSize = size_t{64} * 1024;
 
 struct SecretMemoryUse {
   SecretMemoryKind kind;
