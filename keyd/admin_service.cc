@@ -29,14 +29,15 @@ bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
 
 }  // namespace
 
-void AdminService::GenerateKey(KeyRecord key, uint32_t caller, KeyRing::VersionDone done) {
+void AdminService::GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done) {
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
   key.next_version = 1;
-  daemon_.keys.Generate(key, caller, std::move(done));
+  daemon_.keys.Generate(key, caller, done);
 }
 
-void AdminService::RotateKey(const std::string& name, uint32_t caller, KeyRing::VersionDone done) {
-  daemon_.keys.Rotate(name, caller, std::move(done));
+void AdminService::RotateKey(const std::string& name, uint32_t caller,
+                             const KeyRing::VersionDone& done) {
+  daemon_.keys.Rotate(name, caller, done);
 }
 
 Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t version) {
@@ -46,7 +47,7 @@ Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t versi
 }
 
 void AdminService::DestroyKey(const std::string& name, uint32_t caller,
-                              std::function<void(Result<uint32_t>)> done) {
+                              const std::function<void(Result<uint32_t>)>& done) {
   Result<uint32_t> ended = RevokeKey(name, 0);
   if (!ended) return done(std::move(ended));
   // A key that is made later under the same name must not become anybody's identity by itself.
@@ -153,6 +154,7 @@ std::vector<ModuleStatus> AdminService::ListModules() const {
   for (const policy::Module& module : daemon_.policy->modules()) names.insert(module.name);
   for (const auto& [name, key] : daemon_.registry.modules()) names.insert(name);
   std::vector<ModuleStatus> all;
+  all.reserve(names.size());
   for (const std::string& name : names) all.push_back(StatusOf(name));
   for (const auto& [name, key] : daemon_.registry.peers()) {
     all.push_back({name, true, "", ToHex(key.Fingerprint()), "enrolled", 0});

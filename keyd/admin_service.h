@@ -28,12 +28,12 @@ class AdminService {
       : daemon_(daemon), service_(service), read_policy_(std::move(read_policy)) {}
 
   // Errors: kInvalidArgument (name), kAlreadyExists, kNotSupported, and the custodian's.
-  void GenerateKey(KeyRecord key, uint32_t caller, KeyRing::VersionDone done);
-  void RotateKey(const std::string& name, uint32_t caller, KeyRing::VersionDone done);
+  void GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done);
+  void RotateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
   // version 0: all. Gives the number of sessions that ended. Errors: kNotFound, kIo.
   Result<uint32_t> RevokeKey(const std::string& name, uint32_t version);
   void DestroyKey(const std::string& name, uint32_t caller,
-                  std::function<void(Result<uint32_t>)> done);
+                  const std::function<void(Result<uint32_t>)>& done);
 
   // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
   // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.

@@ -103,8 +103,8 @@ void Channel::CloseLocked(const Error& reason) {
   Header header{.opcode = Opcode::kClosed};
   header.status = static_cast<uint16_t>(reason.code());
   const Bytes body = channel::EncodeError(reason);
-  // Best effort: a client that does not read learns it from the end of the connection.
-  static_cast<void>(channel::SendPacket(fd(), header, {body}));
+  // A client that does not read learns it from the end of the connection.
+  [[maybe_unused]] const Result<bool> told = channel::SendPacket(fd(), header, {body});
   shutdown(fd(), SHUT_RDWR);
 }
 

@@ -8,7 +8,7 @@
 
 namespace keyward {
 
-void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, SignDone done) const {
+void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, const SignDone& done) const {
   const std::optional<Purpose> purpose = PurposeFromName(purpose_name);
   if (!purpose) {
     return done(Fail(ErrorCode::kUnknownPurpose, "there is no such purpose; see keyd's manual"));

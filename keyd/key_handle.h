@@ -29,7 +29,7 @@ class KeyHandle {
   // Signs with the active version; `done` is called once, here or on a custodian's thread. Errors:
   // kUnknownPurpose, kPermissionDenied (the purpose is not granted), kMalformed (the payload is not
   // what the purpose demands), kRevoked, kBusy, and the custodian's.
-  void Sign(std::string_view purpose, Bytes payload, SignDone done) const;
+  void Sign(std::string_view purpose, Bytes payload, const SignDone& done) const;
 
   const policy::Caller& caller() const { return caller_; }
   const std::string& key() const { return key_; }

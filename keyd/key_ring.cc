@@ -89,22 +89,22 @@ CustodianPool* KeyRing::PoolOf(std::string_view custodian) const {
   return found == parts_.pools.end() ? nullptr : found->second.get();
 }
 
-void KeyRing::Generate(const KeyRecord& key, uint32_t caller, VersionDone done) {
+void KeyRing::Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
   if (keys_.contains(key.name)) {
     return done(Fail(ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"));
   }
   if (Result<void> fits = CheckCustody(key); !fits) return done(Fail(fits.error()));
   if (HasRemains(key.name)) return done(NameNotFreeYet());
-  MakeVersion(key, caller, std::move(done));
+  MakeVersion(key, caller, done);
 }
 
-void KeyRing::Rotate(const std::string& name, uint32_t caller, VersionDone done) {
+void KeyRing::Rotate(const std::string& name, uint32_t caller, const VersionDone& done) {
   const Key* key = Find(name);
   if (key == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such key"));
-  MakeVersion(key->record, caller, std::move(done));
+  MakeVersion(key->record, caller, done);
 }
 
-void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, VersionDone done) {
+void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
   CustodianPool* pool = PoolOf(key.custodian);
   if (pool == nullptr) {
     return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
@@ -181,7 +181,7 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
 }
 
 void KeyRing::Destroy(const std::string& name, uint32_t caller,
-                      std::function<void(Result<void>)> done) {
+                      const std::function<void(Result<void>)>& done) {
   if (in_progress_.contains(name)) return done(ChangeInProgress());
   if (Result<std::vector<KeyId>> revoked = Revoke(name, 0); !revoked) {
     return done(Fail(revoked.error()));

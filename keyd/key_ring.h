@@ -50,14 +50,15 @@ class KeyRing {
 
   // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy (also while the custodian has
   // not removed what a failed generation of that name left), the custodian's and the store's.
-  void Generate(const KeyRecord& key, uint32_t caller, VersionDone done);
+  void Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done);
   // A new active version beside the old, which retires. Errors: kNotFound, and as above.
-  void Rotate(const std::string& name, uint32_t caller, VersionDone done);
+  void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
   // version 0: all. Gives the ids that are revoked now. Errors: kNotFound, the store's.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
   // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
   // from the store. When the custodian fails the key stays revoked, and Destroy can be asked again.
-  void Destroy(const std::string& name, uint32_t caller, std::function<void(Result<void>)> done);
+  void Destroy(const std::string& name, uint32_t caller,
+               const std::function<void(Result<void>)>& done);
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
   void SweepPending(CustodianPool& pool);
@@ -66,7 +67,7 @@ class KeyRing {
   explicit KeyRing(Parts parts) : parts_(std::move(parts)) {}
 
   Result<void> Adopt(const StoredState& state);
-  void MakeVersion(const KeyRecord& key, uint32_t caller, VersionDone done);
+  void MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDone& done);
   Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
                                                Result<GeneratedKey> generated);
   CustodianPool* PoolOf(std::string_view custodian) const;

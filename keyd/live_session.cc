@@ -16,7 +16,7 @@ std::string_view Name(SessionState state) {
   return "unknown";
 }
 
-void LiveSession::Step(Bytes input, StepDone done) {
+void LiveSession::Step(Bytes input, const StepDone& done) {
   auto self = shared_from_this();
   const Result<void> queued = info_.key->WithSigner(
       info_.caller.uid, [self, input = std::move(input), done](Result<SignFunction> sign) {
@@ -73,7 +73,7 @@ Result<void> LiveSession::Rekey() {
   return engine_->Rekey();
 }
 
-void LiveSession::End(Error reason) {
+void LiveSession::End(const Error& reason) {
   bool in_handshake = false;
   {
     const std::lock_guard lock(mutex_);

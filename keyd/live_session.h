@@ -52,14 +52,14 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   // A handshake may need the identity key, so its step runs where that key signs; `done` is called
   // there, once. A failed step ends a session
   // whose handshake is not over.
-  void Step(Bytes input, StepDone done);
+  void Step(Bytes input, const StepDone& done);
   Result<void> Seal(ByteView plaintext, std::string_view metadata, Bytes& frame);
   Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata);
   Result<void> Rekey();
 
   // Wipes the keys, then tells whoever listens. Later calls change nothing. Waits for no hardware:
   // a handshake's step that is under way yields nothing and wipes its ephemeral key itself.
-  void End(Error reason);
+  void End(const Error& reason);
   // Called once when the session ends, on the thread that ends it, after its keys are gone. Set
   // before the session is shared.
   void OnEnd(std::function<void(const Error&)> listener) { on_end_ = std::move(listener); }
