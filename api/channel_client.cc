@@ -65,10 +65,10 @@ Result<std::vector<Bytes>> ChannelClient::CallMany(Opcode opcode, ByteView prefi
 Result<void> ChannelClient::Exchange(Batch& batch, const Deadline& deadline) {
   while (true) {
     KEYWARD_TRY(SendWhatFits(batch));
-    KEYWARD_TRY(TakeReplies(batch));
     if (batch.Done()) return {};
     const bool to_send = batch.Sending() && batch.in_flight.size() < channel::kMaxInFlight;
     KEYWARD_TRY(Wait(to_send, deadline));
+    KEYWARD_TRY(TakeReplies(batch));
   }
 }
 

@@ -33,11 +33,6 @@ Result<Bytes> Key::SignHandshake(Purpose purpose, ByteView payload) {
   return channel_->Call(Opcode::kSign, SignPrefix(purpose), payload, Deadline(kDefaultTimeout));
 }
 
-Result<std::vector<Bytes>> Key::SignMany(Purpose purpose, std::span<const ByteView> payloads) {
-  return channel_->CallMany(Opcode::kSign, SignPrefix(purpose), payloads,
-                            Deadline(kDefaultTimeout));
-}
-
 Result<PublicKey> Key::GetPublicKey() const {
   KEYWARD_ASSIGN(const Bytes spki,
                  bus_->With<KeyProxy>(path_, [](KeyProxy& key) { return key.PublicKey(); }));

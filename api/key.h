@@ -2,9 +2,7 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "core/bytes.h"
 #include "core/public_key.h"
@@ -31,8 +29,6 @@ class Key {
   // Errors: kMalformed (not what the purpose says), kPermissionDenied (a purpose
   // that the policy does not grant), kCustodianUnavailable, kBusy.
   Result<Bytes> SignHandshake(Purpose purpose, ByteView payload);
-  // The same for many at once, without a round trip for each; signatures in the order of payloads.
-  Result<std::vector<Bytes>> SignMany(Purpose purpose, std::span<const ByteView> payloads);
   // The active version's, from keyd, over the bus. Errors: kNotFound, kUnreachable.
   Result<PublicKey> GetPublicKey() const;
 

@@ -18,8 +18,8 @@ inline constexpr std::chrono::milliseconds kRound{400};
 
 using Operation = std::function<Result<void>()>;
 
-// Operations per second over one round, after a short warm-up. `batch`: how many one call does.
-inline Result<double> MeasureRate(const Operation& operation, int batch = 1) {
+// Operations per second over one round, after a short warm-up.
+inline Result<double> MeasureRate(const Operation& operation) {
   using Clock = std::chrono::steady_clock;
   for (int i = 0; i < 3; ++i) KEYWARD_TRY(operation());
   const auto start = Clock::now();
@@ -27,7 +27,7 @@ inline Result<double> MeasureRate(const Operation& operation, int batch = 1) {
   int64_t done = 0;
   while (now - start < kRound) {
     KEYWARD_TRY(operation());
-    done += batch;
+    ++done;
     now = Clock::now();
   }
   return static_cast<double>(done) / std::chrono::duration<double>(now - start).count();

@@ -13,8 +13,6 @@
 namespace keyward::bench {
 namespace {
 
-constexpr int kInFlight = 16;
-
 Bytes CertificateVerify() {
   Bytes payload(64, 0x20);
   Append(payload, AsBytes("TLS 1.3, server CertificateVerify"));
@@ -110,13 +108,10 @@ Result<double> SignOverChannel(const std::string& name) {
   KEYWARD_ASSIGN(Client client, Client::Connect());
   KEYWARD_ASSIGN(Key key, client.OpenKey(name));
   const Bytes payload = CertificateVerify();
-  const std::vector<ByteView> batch(kInFlight, payload);
-  return MeasureRate(
-      [&]() -> Result<void> {
-        KEYWARD_TRY(key.SignMany(Purpose::kTls13Server, batch));
-        return {};
-      },
-      kInFlight);
+  return MeasureRate([&]() -> Result<void> {
+    KEYWARD_TRY(key.SignHandshake(Purpose::kTls13Server, payload));
+    return {};
+  });
 }
 
 Result<double> SignWithModule(const TokenKey& token) {

@@ -32,9 +32,9 @@ class DaemonLoop {
 
   const DaemonLoopParts parts_;
   bool stopping_ = false;
-  MonotonicTime next_connect_{};
+  MonotonicTime next_connect_;
   std::chrono::milliseconds connect_delay_{100};
-  MonotonicTime next_check_{};
+  MonotonicTime next_check_;
   int checks_ = 0;
 };
 
