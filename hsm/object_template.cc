@@ -27,6 +27,18 @@ ByteView BytesOf(const T& value) {
 
 std::string LabelOf(const KeyId& id) { return "keyward:" + ToHex(id); }
 
+// What every secret object of Keyward's has in common.
+ObjectTemplate NewSecret(const KeyId& id, std::string_view label) {
+  ObjectTemplate made;
+  made.AddFlag(CKA_TOKEN, true)
+      .AddFlag(CKA_PRIVATE, true)
+      .AddFlag(CKA_SENSITIVE, true)
+      .AddFlag(CKA_EXTRACTABLE, false)
+      .Add(CKA_ID, id)
+      .Add(CKA_LABEL, AsBytes(label));
+  return made;
+}
+
 }  // namespace
 
 ObjectTemplate& ObjectTemplate::Add(CK_ATTRIBUTE_TYPE type, ByteView value) {
@@ -79,30 +91,18 @@ ObjectTemplate PublicHalf(Algorithm algorithm, const KeyId& id) {
 }
 
 ObjectTemplate PrivateHalf(const KeyId& id) {
-  ObjectTemplate made;
-  made.AddFlag(CKA_TOKEN, true)
-      .AddFlag(CKA_PRIVATE, true)
-      .AddFlag(CKA_SENSITIVE, true)
-      .AddFlag(CKA_EXTRACTABLE, false)
-      .AddFlag(CKA_SIGN, true)
-      .Add(CKA_ID, id)
-      .Add(CKA_LABEL, AsBytes(LabelOf(id)));
+  ObjectTemplate made = NewSecret(id, LabelOf(id));
+  made.AddFlag(CKA_SIGN, true);
   return made;
 }
 
 ObjectTemplate NewWrappingKey(const KeyId& id) {
-  ObjectTemplate made;
+  ObjectTemplate made = NewSecret(id, kWrappingLabel);
   made.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
       .AddNumber(CKA_KEY_TYPE, CKK_AES)
-      .AddFlag(CKA_TOKEN, true)
-      .AddFlag(CKA_PRIVATE, true)
-      .AddFlag(CKA_SENSITIVE, true)
-      .AddFlag(CKA_EXTRACTABLE, false)
       .AddFlag(CKA_ENCRYPT, true)
       .AddFlag(CKA_DECRYPT, true)
-      .AddNumber(CKA_VALUE_LEN, 32)
-      .Add(CKA_ID, id)
-      .Add(CKA_LABEL, AsBytes(kWrappingLabel));
+      .AddNumber(CKA_VALUE_LEN, 32);
   return made;
 }
 

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "core/unique_fd.h"
 #include "dbus/channel_packet.h"
 #include "tests/fuzz/require.h"
+#include "tests/support/raw_packet.h"
 
 namespace {
 
@@ -58,24 +58,6 @@ UniqueFd Descriptor(uint8_t kind, ByteView content) {
   return memfd;
 }
 
-void Send(int socket, ByteView packet, int fd) {
-  iovec buffer{const_cast<uint8_t*>(packet.data()), packet.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &buffer;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(c), &fd, sizeof(int));
-  }
-  Require(sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size()));
-}
-
 // kind 0: no descriptor, 1: one that is no memory file, 2: a memfd with all that follows the
 // header.
 void CheckReceive(uint8_t kind, ByteView input) {
@@ -84,7 +66,8 @@ void CheckReceive(uint8_t kind, ByteView input) {
   const ByteView content = input.subspan(std::min(input.size(), kHeaderSize));
   const ByteView packet = kind == 2 ? input.first(std::min(input.size(), kHeaderSize)) : input;
   const UniqueFd fd = kind == 0 ? UniqueFd() : Descriptor(kind, content);
-  Send(sockets.sender.get(), packet, fd.get());
+  Require(keyward::testing_support::SendRawPacket(sockets.sender.get(), packet, fd.get()) ==
+          static_cast<ssize_t>(packet.size()));
   const auto received = receiver.Receive(sockets.receiver.get());
   if (!received) return;
   Require(received->has_value());  // the packet was there

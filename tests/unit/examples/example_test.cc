@@ -1,8 +1,4 @@
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkstemp is POSIX's
-#include <unistd.h>
-
 #include <csignal>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,6 +10,7 @@
 #include "examples/module/signals.h"
 #include "examples/module/socket.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace keyward::example {
 namespace {
@@ -23,17 +20,10 @@ using testing_support::IsOkAndHolds;
 
 class ExampleTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string folder = "/tmp/example-test-XXXXXX";
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const char* name) const { return folder_ / name; }
+  std::string Path(const char* name) const { return folder_.File(name); }
 
  private:
-  std::filesystem::path folder_;
+  testing_support::TempDir folder_;
 };
 
 TEST(MessageTest, EveryTypeReadsBack) {

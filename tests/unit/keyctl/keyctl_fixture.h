@@ -1,10 +1,6 @@
 // Runs keyctl as a shell would, against a FakeAdmin.
 #pragma once
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -13,6 +9,7 @@
 
 #include "keyctl/keyctl.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/keyctl/fake_admin.h"
 
 namespace keyward::testing_support {
@@ -70,19 +67,14 @@ class KeyctlTest : public ::testing::Test {
 // A file of the test's own, gone at its end.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::string& text) : path_("/tmp/keyctl-test-XXXXXX") {
-    const int fd = mkstemp(path_.data());
-    EXPECT_GE(fd, 0);
-    close(fd);
+  explicit TemporaryFile(const std::string& text) : path_(folder_.File("file")) {
     std::ofstream(path_) << text;
   }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() { std::filesystem::remove(path_); }
 
   const std::string& path() const { return path_; }
 
  private:
+  TempDir folder_;
   std::string path_;
 };
 

@@ -4,13 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstring>
 #include <future>
 
 #include "core/encoding.h"
 #include "keyd/channel_server.h"
 #include "tests/support/matchers.h"
+#include "tests/support/raw_packet.h"
 
 namespace keyward {
 namespace {
@@ -54,6 +53,19 @@ class ChannelTest : public ::testing::Test {
     ASSERT_OK(sent);
     ASSERT_TRUE(*sent);
   }
+  // Sends requests 0, 1, ... of this body until the socket takes no more; how many it took.
+  Result<uint32_t> SendUntilFull(ByteView body) {
+    EXPECT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
+    uint32_t sent = 0;
+    while (true) {
+      const Header header{.opcode = Opcode::kSeal, .request_id = sent};
+      KEYWARD_ASSIGN(const bool taken, channel::SendPacket(client_.get(), header, {body}));
+      if (!taken) break;
+      ++sent;
+    }
+    EXPECT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
+    return sent;
+  }
   Result<Packet> Receive() {
     KEYWARD_ASSIGN(const std::optional<Packet> packet, receiver_.Receive(client_.get()));
     return *packet;
@@ -85,18 +97,8 @@ TEST_F(ChannelTest, ALargeBodyTravelsInAMemfd) {
 }
 
 TEST_F(ChannelTest, AClientThatDoesNotReadGetsEverythingInTheEnd) {
-  const Bytes body(60'000, 1);
-  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
-  uint32_t sent = 0;
-  while (true) {
-    const Result<bool> more =
-        channel::SendPacket(client_.get(), {.opcode = Opcode::kSeal, .request_id = sent}, {body});
-    ASSERT_OK(more);
-    if (!*more) break;
-    ++sent;
-  }
+  ASSERT_OK_AND_ASSIGN(const uint32_t sent, SendUntilFull(Bytes(60'000, 1)));
   ASSERT_GT(sent, 2U);
-  ASSERT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
   for (uint32_t id = 0; id < sent; ++id) {
     ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
     ASSERT_EQ(reply.header.request_id, id);
@@ -105,20 +107,11 @@ TEST_F(ChannelTest, AClientThatDoesNotReadGetsEverythingInTheEnd) {
 
 TEST_F(ChannelTest, OneLargeReplyAtATimeWaitsForTheClient) {
   const Bytes large(channel::kMaxInlineBody + 1, 0x5a);
-  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
-  uint32_t sent = 0;
-  while (true) {
-    const Result<bool> more =
-        channel::SendPacket(client_.get(), {.opcode = Opcode::kSeal, .request_id = sent}, {large});
-    ASSERT_OK(more);
-    if (!*more) break;
-    ++sent;
-  }
+  ASSERT_OK_AND_ASSIGN(const uint32_t sent, SendUntilFull(large));
   ASSERT_GT(sent, 2U);
   int unread = 0;
   ASSERT_EQ(ioctl(client_.get(), FIONREAD, &unread), 0);
   EXPECT_LE(static_cast<size_t>(unread), channel::kHeaderSize);
-  ASSERT_EQ(fcntl(client_.get(), F_SETFL, 0), 0);
   for (uint32_t id = 0; id < sent; ++id) {
     ASSERT_OK_AND_ASSIGN(const Packet reply, Receive());
     ASSERT_EQ(reply.header.request_id, id);
@@ -127,14 +120,7 @@ TEST_F(ChannelTest, OneLargeReplyAtATimeWaitsForTheClient) {
 }
 
 TEST_F(ChannelTest, ClosingEndsAChannelWhoseClientDoesNotRead) {
-  const Bytes body(60'000, 1);
-  ASSERT_EQ(fcntl(client_.get(), F_SETFL, O_NONBLOCK), 0);
-  const Header header{.opcode = Opcode::kSeal};
-  while (true) {
-    const Result<bool> more = channel::SendPacket(client_.get(), header, {body});
-    ASSERT_OK(more);
-    if (!*more) break;
-  }
+  ASSERT_OK(SendUntilFull(Bytes(60'000, 1)));
   std::future<void> closed = handler_->closed();
   channel_->Close(Error(ErrorCode::kExpired, "the session reached its timeout"));
   EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
@@ -171,21 +157,7 @@ TEST_F(ChannelTest, ClosingHereTellsTheClientWhy) {
 class BadPacketTest : public ChannelTest {
  protected:
   void ExpectCut(ByteView packet, ErrorCode code, int attached = -1) {
-    iovec buffer{const_cast<uint8_t*>(packet.data()), packet.size()};
-    msghdr message{};
-    message.msg_iov = &buffer;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    if (attached >= 0) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* c = CMSG_FIRSTHDR(&message);
-      c->cmsg_level = SOL_SOCKET;
-      c->cmsg_type = SCM_RIGHTS;
-      c->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(c), &attached, sizeof(int));
-    }
-    ASSERT_GE(sendmsg(client_.get(), &message, MSG_NOSIGNAL), 0);
+    ASSERT_GE(testing_support::SendRawPacket(client_.get(), packet, attached), 0);
     ASSERT_OK_AND_ASSIGN(const Packet last, Receive());
     EXPECT_EQ(last.header.opcode, Opcode::kClosed);
     EXPECT_EQ(channel::DecodeError(last.header.status, last.body).code(), code);
@@ -231,6 +203,7 @@ TEST_F(BadPacketTest, APipeInPlaceOfAMemfdDoesNotStallTheDaemon) {
 TEST_F(BadPacketTest, ASocketThatLingersDoesNotStallTheDaemon) {
   const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   UniqueFd lingering(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(listener && lingering);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

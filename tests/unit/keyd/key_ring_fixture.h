@@ -9,7 +9,7 @@
 #include "keyd/key_ring.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/keyd/hooked_custodian.h"
 #include "tests/unit/keyd/run_posted.h"
 
@@ -115,7 +115,7 @@ class KeyRingFixture : public ::testing::Test {
   }
   CustodianPool& pool() { return *pools_.at("hsm"); }
 
-  testing_support::TemporaryDirectory directory_;
+  testing_support::TempDir directory_;
   testing_support::FakeClock clock_;
   SystemRng rng_;
   fakes::FakeHardware hardware_;

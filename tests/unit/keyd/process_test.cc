@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "tests/support/matchers.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace keyward {
 namespace {
@@ -16,7 +16,7 @@ using testing_support::IsOkAndHolds;
 
 class ProcessTest : public ::testing::Test {
  protected:
-  testing_support::TemporaryDirectory directory_;
+  testing_support::TempDir directory_;
 };
 
 TEST_F(ProcessTest, ADirectoryIsLockedByOneAtATime) {

@@ -2,7 +2,7 @@
 
 #include "core/encoding.h"
 #include "tests/support/matchers.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace keyward {
 namespace {
@@ -24,7 +24,7 @@ class RegistryTest : public ::testing::Test {
         .value();
   }
 
-  testing_support::TemporaryDirectory directory_;
+  testing_support::TempDir directory_;
   std::unique_ptr<Store> store_;
 };
 

@@ -6,13 +6,13 @@
 #include <fstream>
 
 #include "tests/support/matchers.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace keyward {
 namespace {
 
 using testing_support::FailsWith;
-using testing_support::TemporaryDirectory;
+using testing_support::TempDir;
 
 const KeyRecord kKey{"web", Algorithm::kEcdsaP256, Custody::kHardware, "hsm", 2};
 
@@ -35,7 +35,7 @@ class StoreTest : public ::testing::Test {
   }
   StoredState Load() { return store_->Load().value(); }
 
-  TemporaryDirectory directory_;
+  TempDir directory_;
   std::unique_ptr<Store> store_;
 };
 
