@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import select
 import socket
 import struct
 import sys
@@ -22,6 +23,28 @@ import dbus
 SERVICE = "org.keyward.Keyd1"
 CHUNK = 64 * 1024
 LARGEST = 16 * 1024 * 1024 + 64 * 1024
+PATIENCE = 30  # seconds, with the peer
+# When the connection and the session end together, keyd's reason may come second.
+PATIENCE_FOR_REASON = 2
+
+# What keyd sends over the session's descriptor by itself: docs/PROTOCOLS.md, "The channel".
+HEADER = struct.Struct(">BBHIIHH")  # version, opcode, status, request id, body size, flags, 0
+ERROR = struct.Struct(">BI")  # action, retry after; then words
+CLOSED = 128
+STATUS = """
+    Ok InvalidArgument Malformed TooLarge NotFound AlreadyExists PermissionDenied UnknownProtocol
+    UnknownPurpose NotSupported PeerNotAllowed AuthenticationFailed StaleTimestamp Replayed
+    WrongState SessionClosed Revoked Expired Busy ResourceExhausted CustodianUnavailable
+    PinRejected CustodianReplaced Configuration Io DataCorrupt Internal CircuitBreakerOpen
+    """.split()
+
+
+class SessionEnded(Exception):
+    """keyd ended the session."""
+
+    def __init__(self, code, reason):
+        super().__init__(f"{reason} ({code})")
+        self.code, self.reason = code, reason
 
 
 class Session:
@@ -33,7 +56,7 @@ class Session:
                                                dbus.Dictionary({}, signature="sv"))
         self.path = str(path)
         self.role = role
-        self._descriptor = descriptor.take()
+        self._channel = socket.socket(fileno=descriptor.take())
         self._keyd = dbus.Interface(bus.get_object(SERVICE, path), f"{SERVICE}.Session")
 
     def step(self, message):
@@ -47,8 +70,24 @@ class Session:
         plaintext, metadata = self._keyd.Open(dbus.ByteArray(frame), byte_arrays=True)
         return bytes(plaintext), str(metadata)
 
+    def fileno(self):
+        """Readable once keyd has ended the session: nothing else is asked for over it here."""
+        return self._channel.fileno()
+
+    def check_open(self, patience=0):
+        """Raises SessionEnded when keyd has ended the session, or does so within `patience`."""
+        if not select.select([self], [], [], patience)[0]:
+            return
+        packet = self._channel.recv(CHUNK)
+        if len(packet) < HEADER.size + ERROR.size:
+            raise SessionEnded("SessionClosed", "keyd closed the session's channel")
+        _, opcode, status, *_ = HEADER.unpack_from(packet)
+        if opcode == CLOSED:
+            raise SessionEnded(STATUS[status] if status < len(STATUS) else "Internal",
+                               packet[HEADER.size + ERROR.size:].decode(errors="replace"))
+
     def close(self):
-        os.close(self._descriptor)
+        self._channel.close()
 
 
 class Connection:
@@ -56,6 +95,10 @@ class Connection:
 
     def __init__(self, stream):
         self._stream = stream
+        stream.settimeout(PATIENCE)
+
+    def fileno(self):
+        return self._stream.fileno()
 
     def send(self, message):
         self._stream.sendall(struct.pack(">I", len(message)) + message)
@@ -96,12 +139,22 @@ class Conversation:
         self.options, self.report = options, report
 
     def run(self):
-        if self.session.role == "initiator":
-            self.speak()
-            self.listen()
-        else:
-            self.listen()
-            self.speak()
+        """Raises SessionEnded, with keyd's reason, when the session ends before its time."""
+        turns = [self.speak, self.listen]
+        try:
+            for turn in turns if self.session.role == "initiator" else reversed(turns):
+                turn()
+        except (dbus.DBusException, OSError):
+            self.session.check_open(PATIENCE_FOR_REASON)
+            raise
+
+    def receive(self):
+        """The next message, unless keyd ends the session while it is waited for."""
+        ready, _, _ = select.select([self.session, self.connection], [], [], PATIENCE)
+        if not ready:
+            raise TimeoutError("the peer says nothing")
+        self.session.check_open()
+        return self.connection.receive()
 
     def send(self, kind, plaintext):
         self.connection.send(self.session.seal(plaintext, json.dumps({"type": kind})))
@@ -127,7 +180,7 @@ class Conversation:
     def listen(self):
         file, digest, size = None, hashlib.sha256(), 0
         while True:
-            plaintext, metadata = self.session.open(self.connection.receive())
+            plaintext, metadata = self.session.open(self.receive())
             kind = json.loads(metadata)["type"]
             if kind == "done":
                 return
@@ -152,6 +205,18 @@ class Conversation:
     def report_file(self, direction, size, digest):
         self.report("file", f"{direction} a file of {size} bytes, SHA-256 {digest.hexdigest()}",
                     direction=direction, bytes=size, sha256=digest.hexdigest())
+
+
+def converse(conversation, report):
+    def closed(code, reason):
+        report("closed", f"session closed: {reason}", code=code, reason=reason)
+
+    try:
+        conversation.run()
+    except SessionEnded as ended:
+        closed(ended.code, ended.reason)
+        raise
+    closed("SessionClosed", "both sides have said all they had to say")
 
 
 def accept_one(path, report):
@@ -197,7 +262,6 @@ def main():
     bus = dbus.SystemBus(private=True)
     stream = connect(options.connect) if options.connect else accept_one(options.listen, report)
     with stream:
-        stream.settimeout(30)
         begun = time.monotonic()
         session = Session(bus, options.key, "initiator" if options.connect else "responder",
                           options.peer)
@@ -206,10 +270,8 @@ def main():
         took = (time.monotonic() - begun) * 1000
         report("established", f"session established with {options.peer} in {took:.1f} ms",
                peer=options.peer, session=session.path, milliseconds=round(took, 3))
-        Conversation(session, connection, options, report).run()
+        converse(Conversation(session, connection, options, report), report)
         session.close()
-    report("closed", "session closed: both sides have said all they had to say",
-           code="SessionClosed", reason="both sides have said all they had to say")
 
 
 if __name__ == "__main__":
@@ -219,5 +281,5 @@ if __name__ == "__main__":
         sys.exit(130)
     except dbus.DBusException as refused:
         sys.exit(f"module.py: {refused.get_dbus_message()} ({refused.get_dbus_name()})")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SessionEnded) as error:
         sys.exit(f"module.py: {error}")

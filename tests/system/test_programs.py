@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import unittest
 
@@ -127,6 +129,34 @@ class ExampleTest(ProgramTest):
         self.assertEqual((closed["event"], closed["code"]), ("closed", "SessionClosed"))
         self.assertIn("administrator", closed["reason"])
         self.assertEqual(self.finish(backend)[-1]["event"], "closed")
+
+    def shake_hands(self, stream):
+        """A backend that answers the handshake on `stream`, and then keeps silent."""
+        backend = self.service.module(BACKEND)
+        backend.open_session("s", "backend-id", "responder", "frontend")
+
+        def receive():
+            size, = struct.unpack(">I", stream.recv(4, socket.MSG_WAITALL))
+            return stream.recv(size, socket.MSG_WAITALL)
+        answer, _ = backend.channel("s", "step", receive())
+        stream.sendall(struct.pack(">I", len(answer)) + answer)
+        self.assertTrue(backend.channel("s", "step", receive())[1])
+
+    def test_python_tells_the_reason_while_its_peer_is_silent(self):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.socket))
+            os.chmod(self.socket, 0o777)
+            listener.listen(1)
+            frontend = self.start_program(FRONTEND, self.PYTHON, "--events", "--connect",
+                                          self.socket, "--key", "frontend-id", "--peer", "backend")
+            with listener.accept()[0] as stream:
+                stream.settimeout(TIMEOUT)
+                self.shake_hands(stream)
+                self.event(frontend, "established")
+                self.keyctl("key", "revoke", "frontend-id", "--yes")
+                self.assertEqual(
+                    self.finish(frontend, 1)[-1],
+                    {"event": "closed", "code": "Revoked", "reason": "the key was revoked"})
 
     def test_a_signal_ends_a_module_cleanly(self):
         frontend, backend = self.start_pair(self.CPP, self.CPP, ["--chat-until-closed"],
