@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "core/secret_memory.h"
@@ -17,6 +18,10 @@
 namespace keyward {
 namespace {
 
+// Exit codes, as keyd(8) has them.
+constexpr int kCannotStart = 1;
+constexpr int kUsage = 2;
+
 struct Arguments {
   std::string config = "/etc/keyward/security.yaml";
   std::string state = "/var/lib/keyward";
@@ -29,8 +34,17 @@ Result<policy::Policy> ReadPolicy(const std::string& path) {
   return policy;
 }
 
+// tpm2-tss writes lines of its own to standard error, past keyd's log, which tells the same
+// failures with their causes. An operator who asks for them gets them.
+Result<void> SilenceTpmLibrary() {
+  constexpr int kUnlessSet = 0;
+  if (setenv("TSS2_LOG", "all+NONE", kUnlessSet) == 0) return {};
+  return Fail(ErrorCode::kResourceExhausted, "there is no memory for the environment");
+}
+
 // Everything that lives as long as the service. In order: what is last goes first.
 Result<void> Serve(const Arguments& arguments) {
+  KEYWARD_TRY(SilenceTpmLibrary());
   KEYWARD_TRY(HardenProcess());
   KEYWARD_ASSIGN(const SecretMemoryKind memory, ProbeSecretMemory());
   KEYWARD_ASSIGN(policy::Policy policy, ReadPolicy(arguments.config));
@@ -78,23 +92,28 @@ Result<void> Serve(const Arguments& arguments) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app{
+  CLI::App app(
       "keyd keeps keys in a TPM or HSM and hands out sessions over D-Bus.\n"
       "Bus: the system bus, or the one at DBUS_SYSTEM_BUS_ADDRESS.\n"
-      "Example: keyd --config /etc/keyward/security.yaml --state /var/lib/keyward"};
+      "Example: keyd --config /etc/keyward/security.yaml --state /var/lib/keyward",
+      "keyd");
   app.add_option("--config", arguments.config, "security.yaml")->capture_default_str();
   app.add_option("--state", arguments.state, "directory of keyd's own (mode 0700)")
       ->capture_default_str();
   app.set_version_flag("--version", kVersionText);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wanted) {  // or asked for: --help, --version
+    return app.exit(wanted) == 0 ? 0 : kUsage;
+  }
   if (sodium_init() < 0) {
     LogLine(LogLevel::kError, "libsodium does not start");
-    return 1;
+    return kCannotStart;
   }
   const Result<void> served = Serve(arguments);
   if (served) return 0;
   Log(LogLevel::kError, "cannot start: {} [{}]", served.error().ToString(), served.error().cause());
-  return 1;
+  return kCannotStart;
 }
 
 }  // namespace

@@ -183,11 +183,11 @@ class Service:
         self.wait_log("serves: ", "keys, secrets in", after=before)
         return self
 
-    def run_keyd(self, state=None):
+    def run_keyd(self, state=None, *arguments):
         """Runs a keyd that is expected to end by itself; what it said."""
-        return subprocess.run(self.keyd_command(state), env=self.environment(), timeout=TIMEOUT,
-                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                              check=False)
+        return subprocess.run([*self.keyd_command(state), *arguments], env=self.environment(),
+                              timeout=TIMEOUT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                              text=True, check=False)
 
     def log(self):
         return self.log_path.read_text()
@@ -282,7 +282,6 @@ class SystemTest(unittest.TestCase):
         self.service = Service(hsm=self.HSM, tpm=self.TPM, **self.POLICY)
         self.addCleanup(self.service.close)
         self.service.start()
-
 
     def open_pair(self, options=None):
         """Two modules under two users with an established session under the handle "s"."""

@@ -12,6 +12,13 @@ class TpmTest(SystemTest):
     HSM = False
     PAIR = ("tpm", "tpm")
 
+    def assert_log_is_keyds_own(self):
+        """Libraries write no lines past keyd's log, which says what failed."""
+        lines = self.service.log().splitlines()
+        self.assertTrue(any("CustodianUnavailable" in line for line in lines), lines)
+        for line in lines:
+            self.assertRegex(line, "^<[3-6]>keyd: ")
+
     def test_a_tpm_that_vanishes_and_comes_back(self):
         frontend, backend = self.open_pair()
         self.service.kill_tpm()
@@ -34,6 +41,7 @@ class TpmTest(SystemTest):
         self.service.wait_health("degraded")
         frontend = self.service.module(FRONTEND)
         frontend.open_session("s", "frontend-id", "responder", "backend")
+        self.assert_log_is_keyds_own()
         self.service.start_tpm()
         self.service.wait_health("ok")
         self.assert_serving()

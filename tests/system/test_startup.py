@@ -57,6 +57,12 @@ class StartupTest(SystemTest):
         self.assertEqual(said.returncode, 1)
         self.assertIn("security.yaml", said.stderr)
 
+    def test_a_command_line_that_is_wrong(self):
+        self.service.stop_keyd()
+        said = self.service.run_keyd("/nowhere", "--stat")
+        self.assertEqual(said.returncode, 2)
+        self.assertIn("--stat", said.stderr)
+
     def test_reload_keeps_the_old_policy_when_the_new_one_does_not_hold(self):
         frontend, _ = self.open_pair()
         self.service.write_policy("version: 1\nmoduls: {}\n")
