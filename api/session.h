@@ -74,7 +74,8 @@ class Session {
   Result<std::vector<OpenedMessage>> OpenMany(std::span<const ByteView> frames);
   // Moves what this end seals to a fresh key; the peer follows by itself. Errors: kWrongState.
   Result<void> Rekey();
-  // Ends the session at both ends. keyd confirms it; whatever happens, this end is closed.
+  // Ends the session at keyd, which confirms it; whatever happens, this end is closed. The peer is
+  // not told: that is for the two to say over their connection.
   Result<void> Close();
 
   // For event loops: poll descriptor() for input between calls, and ask CheckOpen() when it wakes.

@@ -85,7 +85,7 @@ std::string Remedy(const Error& error) {
     case ErrorCode::kInvalidArgument:
       return "see the command's --help";
     case ErrorCode::kUnreachable:
-      return "start keyd with 'systemctl start keyward', and see 'journalctl -u keyward'";
+      return "start keyd, or see in its log why it ended";
     case ErrorCode::kPermissionDenied:
       return "run keyctl as root or as one of the admins that security.yaml names";
     case ErrorCode::kConfiguration:
@@ -96,7 +96,7 @@ std::string Remedy(const Error& error) {
       return "see 'keyctl key list', 'keyctl module list' and 'keyctl sessions list'";
     case ErrorCode::kInternal:
     case ErrorCode::kDataCorrupt:
-      return "see 'journalctl -u keyward'";
+      return "see keyd's log";
     default:
       return std::string(Describe(error.action()));
   }
