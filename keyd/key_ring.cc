@@ -28,6 +28,12 @@ std::unexpected<Error> ChangeInProgress() {
       Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100));
 }
 
+std::unexpected<Error> RevokedMeanwhile() {
+  return Fail(
+      ErrorCode::kRevoked,
+      "the key was revoked while its new version was made; rotate it again if it is to live");
+}
+
 std::unexpected<Error> NameNotFreeYet() {
   return Fail(Error(ErrorCode::kBusy,
                     "a key of that name failed to be made and is removed when its token or TPM "
@@ -123,11 +129,11 @@ void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDo
   if (const auto known = keys_.find(key.name); known != keys_.end()) {
     known->second.record.next_version = record.next_version;
   }
-  in_progress_.insert(key.name);
+  in_progress_[key.name] = false;
   auto finish = [this, record, version, done](Result<GeneratedKey> generated) {
     parts_.post([this, record, version, done, generated = std::move(generated)] {
-      in_progress_.erase(record.name);
-      done(Activate(record, version, generated));
+      const bool revoked = in_progress_.extract(record.name).mapped();
+      done(Activate(record, version, revoked ? RevokedMeanwhile() : generated));
     });
   };
   const Result<void> queued =
@@ -146,8 +152,8 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
                                                       Result<GeneratedKey> generated) {
   CustodianPool* pool = PoolOf(key.custodian);
   if (!generated) {
-    // The custodian removed what it made; a custodian that went away may not have, so the sweep
-    // asks it once more before the announcement is forgotten.
+    // A custodian that failed removed what it made, unless it went away; one whose work came too
+    // late has it still. The sweep asks it before the announcement is forgotten.
     NoteRemains(version, key.custodian);
     SweepPending(*pool);
     return Fail(generated.error());
@@ -174,6 +180,9 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
   }
   if (ids.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
   KEYWARD_TRY(parts_.store.RevokeVersions(ids));
+  if (const auto change = in_progress_.find(name); change != in_progress_.end() && version == 0) {
+    change->second = true;
+  }
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
     if (version == 0 || each->number() == version) each->Revoke();
   }
@@ -182,10 +191,10 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
 
 void KeyRing::Destroy(const std::string& name, uint32_t caller,
                       const std::function<void(Result<void>)>& done) {
-  if (in_progress_.contains(name)) return done(ChangeInProgress());
   if (Result<std::vector<KeyId>> revoked = Revoke(name, 0); !revoked) {
     return done(Fail(revoked.error()));
   }
+  if (in_progress_.contains(name)) return done(ChangeInProgress());
   const Key& key = *Find(name);
   std::vector<KeyReference> references;
   std::vector<KeyId> unrecorded;
@@ -195,7 +204,7 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
       if (remains.key == name) unrecorded.push_back(id);
     }
   }
-  in_progress_.insert(name);
+  in_progress_[name] = false;
   auto finish = [this, name, done](Result<void> destroyed) {
     parts_.post([this, name, done, destroyed] {
       in_progress_.erase(name);

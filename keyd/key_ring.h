@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -51,12 +50,15 @@ class KeyRing {
   // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy (also while the custodian has
   // not removed what a failed generation of that name left), the custodian's and the store's.
   void Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done);
-  // A new active version beside the old, which retires. Errors: kNotFound, and as above.
+  // A new active version beside the old, which retires. Errors: kNotFound, kRevoked (the whole key
+  // was, before its new version was made; that one is removed), and as above.
   void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
-  // version 0: all. Gives the ids that are revoked now. Errors: kNotFound, the store's.
+  // version 0: all, and the one that a rotation is making will not become active. Needs no
+  // hardware. Gives the ids that are revoked now. Errors: kNotFound, the store's.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
   // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
-  // from the store. When the custodian fails the key stays revoked, and Destroy can be asked again.
+  // from the store. When the custodian fails, or another change is in progress (kBusy), the key
+  // stays revoked, and Destroy can be asked again.
   void Destroy(const std::string& name, uint32_t caller,
                const std::function<void(Result<void>)>& done);
 
@@ -84,7 +86,8 @@ class KeyRing {
 
   Parts parts_;
   std::map<std::string, Key, std::less<>> keys_;
-  std::set<std::string> in_progress_;  // names whose next version is being made, or that go
+  // Names whose next version is being made, or that go; true once revoked meanwhile.
+  std::map<std::string, bool, std::less<>> in_progress_;
   std::map<KeyId, Remains> remains_;
 };
 

@@ -93,9 +93,46 @@ TEST_P(KeyRingCustodyTest, AChangeDuringAnotherIsBusy) {
   const Answer<VersionPtr> first;
   ring_->Rotate("web", kCaller, first);  // ends when posted work is run
   EXPECT_THAT(Rotate("web"), FailsWith(ErrorCode::kBusy));
-  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kBusy));
   EXPECT_OK(Await(first));
   EXPECT_OK(Rotate("web"));
+}
+
+TEST_P(KeyRingCustodyTest, ARevocationEndsARotationThatIsUnderWay) {
+  ASSERT_OK(Generate(Record()));
+  const Answer<VersionPtr> rotation;
+  ring_->Rotate("web", kCaller, rotation);
+  ASSERT_OK(ring_->Revoke("web", 0));
+  EXPECT_THAT(Await(rotation), FailsWith(ErrorCode::kRevoked));
+  EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
+  ASSERT_TRUE(RunUntil([this] { return NothingIsPending(); }));
+  EXPECT_EQ(hardware_.KeyCount(), GetParam() == Custody::kHardware ? 1U : 0U);
+  Restart();
+  EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
+  EXPECT_OK(Rotate("web"));  // asked for after the revocation
+  EXPECT_OK(SignAndVerify(ring_->Find("web")->active->Get().value()));
+}
+
+TEST_P(KeyRingCustodyTest, ARevocationOfTheOldVersionLeavesARotationAlone) {
+  ASSERT_OK(Generate(Record()));
+  const Answer<VersionPtr> rotation;
+  ring_->Rotate("web", kCaller, rotation);
+  ASSERT_OK(ring_->Revoke("web", 1));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, Await(rotation));
+  EXPECT_EQ(ring_->Find("web")->active->Get().value(), second);
+}
+
+TEST_P(KeyRingCustodyTest, ADestructionDuringARotationRevokesAndCanBeRepeated) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  const Answer<VersionPtr> rotation;
+  ring_->Rotate("web", kCaller, rotation);
+  const Answer<void> destruction;
+  ring_->Destroy("web", kCaller, destruction);
+  EXPECT_THAT(**destruction.slot, FailsWith(ErrorCode::kBusy));
+  EXPECT_EQ(first->state(), VersionState::kRevoked);
+  EXPECT_THAT(Await(rotation), FailsWith(ErrorCode::kRevoked));
+  ASSERT_OK(Destroy("web"));
+  EXPECT_EQ(hardware_.KeyCount(), 0U);
+  EXPECT_THAT(Stored().keys, SizeIs(0));
 }
 
 TEST_F(KeyRingTest, ASignatureOvertakenByARevocationDoesNotLeave) {
@@ -136,20 +173,6 @@ TEST_F(KeyRingTest, WhatIsNotThereIsNotFound) {
   EXPECT_THAT(ring_->Revoke("web", 0), FailsWith(ErrorCode::kNotFound));
   ASSERT_OK(Generate(Hardware("web")));
   EXPECT_THAT(ring_->Revoke("web", 2), FailsWith(ErrorCode::kNotFound));
-}
-
-TEST_F(KeyRingTest, AKeyWhoseCustodianIsNotConfiguredIsLeftOut) {
-  KeyRecord key = Hardware("elsewhere");
-  key.custodian = "tpm";
-  VersionRecord version{};
-  version.key = key.name;
-  version.number = 1;
-  version.state = VersionState::kActive;
-  ASSERT_OK(store_->AnnounceVersion(key, version));
-  ASSERT_OK(store_->ActivateVersion(version));
-  Restart();
-  EXPECT_EQ(ring_->Find("elsewhere"), nullptr);
-  EXPECT_THAT(Stored().keys, SizeIs(1));  // it is there again when the custodian is
 }
 
 // Two sealed keys whose blobs somebody with the disk has exchanged.
