@@ -129,15 +129,15 @@ void CustodianPool::Record(const Job& job, const Result<void>& outcome,
   const std::lock_guard lock(mutex_);
   if (refused) return;
   if (failed) {
-    breaker_.RecordFailure();
+    // The breaker counts what its callers met: how long nobody called says nothing to them.
+    if (!job.is_probe) breaker_.RecordFailure();
     if (!status_.failure) LogError(name_ + " does not serve", outcome.error());
     status_.failure = outcome.error();
     return;
   }
-  breaker_.RecordSuccess();
   // A task may succeed without asking the hardware anything: only a health check says that it is
   // back.
-  if (!job.is_probe) return;
+  if (!job.is_probe) return breaker_.RecordSuccess();
   breaker_.Close();
   if (status_.failure || status_.description.empty()) {
     status_.description = custodian == nullptr ? name_ : custodian->Describe();

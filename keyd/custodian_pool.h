@@ -40,8 +40,8 @@ class CustodianPool {
   // Queues `task`, fair between callers (uids). Errors: kBusy, kCustodianUnavailable (stopped);
   // then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);
-  // Queues a health check past the circuit breaker, which a success closes; `done` runs on a pool
-  // thread, or never when the queue is full or the pool stops.
+  // Queues a health check past the circuit breaker, which a success closes and a failure leaves
+  // alone; `done` runs on a pool thread, or never when the queue is full or the pool stops.
   void CheckHealth(std::function<void(const Result<void>&)> done);
 
   CustodianStatus Status() const;

@@ -43,7 +43,14 @@ class CustodianPoolTest : public ::testing::Test {
     return outcome.get();
   }
   // The pool notes an outcome after its task has told it, and before it begins another.
-  void Settle() { static_cast<void>(Use()); }
+  void Settle() {
+    std::promise<void> begun;
+    ASSERT_OK(pool_.Submit(1, [&begun](const Result<Custodian*>&) -> Result<void> {
+      begun.set_value();
+      return {};
+    }));
+    EXPECT_EQ(begun.get_future().wait_for(kPatience), std::future_status::ready);
+  }
   // Occupies the pool's only thread until the promise is kept.
   std::promise<void> Occupy() {
     std::promise<void> release;
@@ -111,6 +118,12 @@ TEST_F(CustodianPoolTest, AHealthCheckThatSucceedsClosesTheBreaker) {
   hardware_.SetAvailable(true);
   ASSERT_OK(CheckHealth());
   EXPECT_OK(Use());
+}
+
+TEST_F(CustodianPoolTest, HealthChecksThatFailLeaveTheBreakerAlone) {
+  hardware_.SetAvailable(false);
+  for (int i = 0; i < 6; ++i) ASSERT_FALSE(CheckHealth());
+  EXPECT_THAT(Use(), FailsWith(ErrorCode::kCustodianUnavailable));  // the cause, not the breaker
 }
 
 TEST_F(CustodianPoolTest, AfterTheCooldownATaskTriesTheHardware) {
