@@ -39,6 +39,14 @@ CustodianPool::CustodianPool(std::string name, CustodianFactory factory, size_t 
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
+CustodianPool::CustodianPool(std::string name, const Clock& clock)
+    : CustodianPool(std::move(name), nullptr, 0, clock) {
+  status_.failure = Error(ErrorCode::kCustodianUnavailable,
+                          "security.yaml configures no '" + name_ +
+                              "', which holds keys; configure it again and restart keyd")
+                        .WithAction(Action::kAskAdmin);
+}
+
 void CustodianPool::Stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -57,6 +65,7 @@ void CustodianPool::Stop() {
 Result<void> CustodianPool::Submit(uint32_t caller, Task task) {
   {
     const std::lock_guard lock(mutex_);
+    if (!configured()) return Fail(*status_.failure);
     if (stopping_) return ShuttingDown();
     KEYWARD_TRY(queue_.Push(caller, Job{std::move(task), false}));
   }
@@ -77,7 +86,8 @@ void CustodianPool::CheckHealth(std::function<void(const Result<void>&)> done) {
   };
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || !queue_.Push(kDaemonItself, Job{probe, true})) return;  // busy enough
+    if (!configured() || stopping_ || !queue_.Push(kDaemonItself, Job{probe, true}))
+      return;  // busy enough
   }
   wake_.notify_one();
 }

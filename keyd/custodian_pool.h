@@ -30,6 +30,8 @@ class CustodianPool {
   using Task = std::function<Result<void>(Result<Custodian*>)>;
 
   CustodianPool(std::string name, CustodianFactory factory, size_t threads, const Clock& clock);
+  // Of a custodian that keys are kept in and that security.yaml does not configure: takes no task.
+  CustodianPool(std::string name, const Clock& clock);
   ~CustodianPool() { Stop(); }
   CustodianPool(const CustodianPool&) = delete;
   CustodianPool& operator=(const CustodianPool&) = delete;
@@ -37,15 +39,16 @@ class CustodianPool {
   // Lets the running tasks end; those still waiting are told kCustodianUnavailable.
   void Stop();
 
-  // Queues `task`, fair between callers (uids). Errors: kBusy, kCustodianUnavailable (stopped);
-  // then the task is not called.
+  // Queues `task`, fair between callers (uids). Errors: kBusy, kCustodianUnavailable (stopped or
+  // not configured); then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);
   // Queues a health check past the circuit breaker, which a success closes and a failure leaves
-  // alone; `done` runs on a pool thread, or never when the queue is full or the pool stops.
+  // alone; `done` runs on a pool thread, or never when the queue is full or the pool takes no task.
   void CheckHealth(std::function<void(const Result<void>&)> done);
 
   CustodianStatus Status() const;
   const std::string& name() const { return name_; }
+  bool configured() const { return factory_ != nullptr; }
 
  private:
   struct Job {

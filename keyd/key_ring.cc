@@ -68,19 +68,14 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
   for (const VersionRecord& version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key
-    CustodianPool* pool = PoolOf(key.custodian);
-    if (pool == nullptr) {
-      Log(LogLevel::kWarning, "key '{}' is left out: security.yaml configures no '{}'", key.name,
-          key.custodian);
-      continue;
-    }
+    CustodianPool& pool = ConfiguredOrNot(key.custodian);
     if (version.state == VersionState::kPending) {
       NoteRemains(version, key.custodian);
       continue;
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
     Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
-    entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), *pool));
+    entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), pool));
   }
   return {};
 }
@@ -93,6 +88,16 @@ const Key* KeyRing::Find(std::string_view name) const {
 CustodianPool* KeyRing::PoolOf(std::string_view custodian) const {
   const auto found = parts_.pools.find(custodian);
   return found == parts_.pools.end() ? nullptr : found->second.get();
+}
+
+CustodianPool& KeyRing::ConfiguredOrNot(const std::string& custodian) {
+  std::unique_ptr<CustodianPool>& pool = parts_.pools[custodian];
+  if (pool == nullptr) {
+    pool = std::make_unique<CustodianPool>(custodian, parts_.clock);
+    Log(LogLevel::kWarning, "{}: its keys can be revoked and no more",
+        pool->Status().failure->message());
+  }
+  return *pool;
 }
 
 void KeyRing::Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
@@ -112,7 +117,7 @@ void KeyRing::Rotate(const std::string& name, uint32_t caller, const VersionDone
 
 void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
   CustodianPool* pool = PoolOf(key.custodian);
-  if (pool == nullptr) {
+  if (pool == nullptr || !pool->configured()) {
     return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
   }
   if (in_progress_.contains(key.name)) return done(ChangeInProgress());

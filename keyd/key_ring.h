@@ -39,8 +39,8 @@ class KeyRing {
     Rng& rng;
     Post post;
   };
-  // Takes the keys of `state`. A key whose custodian is not configured is left out, with a line in
-  // the log. Errors: kDataCorrupt.
+  // Takes the keys of `state`. For a custodian that has some and is not configured it adds a pool
+  // that takes no task: such keys are seen, revoked, and used for nothing. Errors: kDataCorrupt.
   static Result<std::unique_ptr<KeyRing>> Create(Parts parts, const StoredState& state);
 
   // Null when there is no such key.
@@ -73,6 +73,7 @@ class KeyRing {
   Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
                                                Result<GeneratedKey> generated);
   CustodianPool* PoolOf(std::string_view custodian) const;
+  CustodianPool& ConfiguredOrNot(const std::string& custodian);
   bool HasRemains(std::string_view key) const;
   void NoteRemains(const VersionRecord& version, const std::string& custodian);
   void EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept);

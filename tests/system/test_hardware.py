@@ -129,6 +129,29 @@ class BothTest(SystemTest):
         self.service.wait_health("ok")
         self.assert_serving()
 
+    def keys(self):
+        """Custodian and state of every key."""
+        return {key[0]: key[3:5] for key in self.service.module(ME).manager("ListKeys")}
+
+    def test_keys_whose_custodian_is_not_configured_any_more(self):
+        self.service.enrol_pair()
+        self.service.write_policy(hsm=False)
+        self.service.restart_keyd()
+        self.service.wait_health("degraded")
+        status = self.service.module(ME).property(ROOT, "Manager", "Custodians")
+        self.assertEqual([(each[0], each[2]) for each in status],
+                         [("hsm", "CustodianUnavailable"), ("tpm", "ok")])
+        self.assertIn("security.yaml configures no 'hsm'", status[0][3])
+        self.assertEqual(self.keys()["frontend-id"], ["hsm", "active"])
+        self.assert_refused("AlreadyExists", self.service.admin_call, "GenerateKey",
+                            "frontend-id", "ed25519", "sealed", "tpm")
+        self.assertEqual(self.service.admin_call("RevokeKey", "frontend-id", 0), 0)
+        self.service.write_policy(hsm=True)
+        self.service.restart_keyd()
+        self.service.wait_health("ok")
+        self.assertEqual(self.keys(), {"frontend-id": ["hsm", "revoked"],
+                                       "backend-id": ["tpm", "active"]})
+
 
 if __name__ == "__main__":
     unittest.main()

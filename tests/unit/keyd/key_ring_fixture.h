@@ -39,6 +39,10 @@ class KeyRingFixture : public ::testing::Test {
   // A new ring over the same file, as after the end of the process.
   void Restart() {
     FinishTasks();
+    Reopen();
+  }
+  // The same, for when no task is under way.
+  void Reopen() {
     ring_.reset();
     store_.reset();
     ASSERT_OK_AND_ASSIGN(store_, Store::Open(directory_.File("state.db")));

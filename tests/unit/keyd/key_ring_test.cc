@@ -175,6 +175,67 @@ TEST_F(KeyRingTest, WhatIsNotThereIsNotFound) {
   EXPECT_THAT(ring_->Revoke("web", 2), FailsWith(ErrorCode::kNotFound));
 }
 
+// As after a start with a security.yaml that has lost a section.
+class UnconfiguredCustodianTest : public KeyRingCustodyTest {
+ protected:
+  void SetUp() override {
+    KeyRingCustodyTest::SetUp();
+    ASSERT_OK(Generate(Record()));
+    FinishTasks();
+    configured_ = std::move(pools_.at("hsm"));
+    pools_.clear();
+    Reopen();
+  }
+  void Configure() {
+    pools_["hsm"] = std::move(configured_);
+    Reopen();
+  }
+
+  std::unique_ptr<CustodianPool> configured_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Custodies, UnconfiguredCustodianTest,
+                         ::testing::Values(Custody::kHardware, Custody::kSealed),
+                         [](const auto& custody) { return std::string(Name(custody.param)); });
+
+TEST_P(UnconfiguredCustodianTest, ItsKeysAreSeenAndUsedForNothing) {
+  const Key* key = ring_->Find("web");
+  ASSERT_NE(key, nullptr);
+  EXPECT_EQ(key->versions[0]->state(), VersionState::kActive);
+  const Result<void> refused = SignAndVerify(key->versions[0]);
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("security.yaml configures no 'hsm'"));
+  EXPECT_EQ(pool().Status().failure->message(), refused.error().message());
+  Configure();
+  EXPECT_OK(SignAndVerify(ring_->Find("web")->versions[0]));
+}
+
+TEST_P(UnconfiguredCustodianTest, ItsKeysAreRevokedForGood) {
+  ASSERT_OK(ring_->Revoke("web", 0));
+  Configure();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRevoked);
+}
+
+TEST_P(UnconfiguredCustodianTest, ItsKeysKeepTheirNames) {
+  EXPECT_THAT(Generate(Record()), FailsWith(ErrorCode::kAlreadyExists));
+}
+
+TEST_P(UnconfiguredCustodianTest, ItMakesNoKeysAndAnnouncesNone) {
+  EXPECT_THAT(Rotate("web"), FailsWith(ErrorCode::kNotSupported));
+  KeyRecord other = Record();
+  other.name = "other";
+  EXPECT_THAT(Generate(other), FailsWith(ErrorCode::kNotSupported));
+  EXPECT_THAT(Stored().versions, SizeIs(1));
+}
+
+TEST_P(UnconfiguredCustodianTest, ADestructionRevokesAndCanBeRepeatedWhenItIsBack) {
+  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRevoked);
+  Configure();
+  ASSERT_OK(Destroy("web"));
+  EXPECT_EQ(hardware_.KeyCount(), 0U);
+}
+
 // Two sealed keys whose blobs somebody with the disk has exchanged.
 TEST_F(KeyRingTest, ASealedBlobOfAnotherKeyIsRefused) {
   ASSERT_OK(Generate(Sealed("one")));
