@@ -1,10 +1,13 @@
-"""Starting, starting twice, bad configuration, and a bus that restarts."""
+"""Starting, starting twice, bad configuration, a bus that restarts, and stopping."""
 
 import os
 import shutil
 import unittest
 
-from harness import FRONTEND, IS_ROOT, KEYD_USER, SystemTest
+from channel import SIGN, STEP
+from harness import BACKEND, FRONTEND, IS_ROOT, KEYD_USER, ME, Refused, SystemTest
+
+SERVER_VERIFY = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
 
 
 class StartupTest(SystemTest):
@@ -99,13 +102,55 @@ class StartupTest(SystemTest):
         _, backend = self.open_pair()
         self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "tpm")
         before = len(self.service.log())
-        payload = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
-        backend.start_signatures("web", "tls13-server", payload, 60)
+        backend.start_signatures("web", "tls13-server", SERVER_VERIFY, 60)
         self.service.stop_bus()
         self.service.wait_log("the bus is gone", after=before)
         self.service.start_bus()
         self.service.wait_log("connected to the bus", after=before)
         self.assert_serving()
+
+
+class ShutdownTest(SystemTest):
+    TPM = False
+    PAIR = ("hsm", "hsm")
+
+    def start_everything(self):
+        """Has the token sign for a channel, the bus, handshakes and a rotation; waits for none."""
+        flood, bus, frontend, backend, admin = (
+            self.service.module(user) for user in (BACKEND, BACKEND, FRONTEND, BACKEND, ME))
+        flood.open_key("k", "web")
+        hellos = []
+        for handle in map(str, range(20)):
+            frontend.open_session(handle, "frontend-id", "initiator", "backend")
+            backend.open_session(handle, "backend-id", "responder", "frontend")
+            hellos.append((handle, frontend.channel(handle, "step", b"")[0]))
+        body = b"\x0ctls13-server" + SERVER_VERIFY
+        flood.channel("k", "request", SIGN, body)
+        flood.send("flood", "k", SIGN, body, 1_000_000)
+        admin.send("admin", "RotateKey", "web")
+        bus.start_signatures("web", "tls13-server", SERVER_VERIFY, 60)
+        for handle, hello in hellos:
+            backend.channel(handle, "send", STEP, hello)
+        return flood
+
+    def test_a_shutdown_while_the_token_works(self):
+        self.service.enrol_pair(*self.PAIR)
+        self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "hsm")
+        for _ in range(3):
+            flood = self.start_everything()
+            self.assertEqual(self.service.stop_keyd(), 0, self.service.log())
+            self.assertIn("keyd has stopped", self.service.log().splitlines()[-1])
+            self.assertRaises(Refused, flood.result)  # it was in the midst of it
+            self.service.log_path.unlink()
+            self.service.start()
+            self.service.wait_health("ok")
+            backend = self.service.module(BACKEND)
+            states = [version[1] for version in
+                      backend.property("/org/keyward/Keyd1/key/web", "Key", "Versions")]
+            self.assertEqual(states.count("active"), 1, states)
+            backend.open_key("k", "web")
+            self.assertTrue(backend.channel("k", "sign", "tls13-server", SERVER_VERIFY))
+            self.assert_serving()
 
 
 if __name__ == "__main__":
