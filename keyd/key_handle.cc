@@ -9,24 +9,32 @@
 namespace keyward {
 
 void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, const SignDone& done) const {
-  const std::optional<Purpose> purpose = PurposeFromName(purpose_name);
-  if (!purpose) {
-    return done(Fail(ErrorCode::kUnknownPurpose, "there is no such purpose; see keyd's manual"));
-  }
-  if (!purposes_.contains(*purpose)) {
-    return done(
-        Fail(ErrorCode::kPermissionDenied, "the policy does not grant this key for this purpose"));
-  }
+  const Result<Purpose> purpose = Granted(purpose_name);
+  if (!purpose) return done(Fail(purpose.error()));
   Result<std::shared_ptr<KeyVersion>> version = active_->Get();
   if (!version) return done(Fail(version.error()));
   if (Result<void> fits = session::CheckPayload(*purpose, payload); !fits) {
     return done(Fail(fits.error()));
   }
   const Result<void> queued = (*version)->WithSigner(
-      caller_.uid, [payload = std::move(payload), done](Result<SignFunction> sign) {
-        done(sign ? (*sign)(payload) : Result<Bytes>(Fail(sign.error())));
+      caller_.uid, [payload = std::move(payload), by = *version, done](Result<SignFunction> sign) {
+        Result<Bytes> bytes = sign ? (*sign)(payload) : Result<Bytes>(Fail(sign.error()));
+        if (!bytes) return done(Fail(bytes.error()));
+        done(Signature{std::move(*bytes), by});
       });
   if (!queued) done(Fail(queued.error()));
+}
+
+Result<Purpose> KeyHandle::Granted(std::string_view purpose_name) const {
+  const std::optional<Purpose> purpose = PurposeFromName(purpose_name);
+  if (!purpose) {
+    return Fail(ErrorCode::kUnknownPurpose, "there is no such purpose; see keyd's manual");
+  }
+  if (!purposes_.contains(*purpose)) {
+    return Fail(ErrorCode::kPermissionDenied,
+                "the policy does not grant this key for this purpose");
+  }
+  return *purpose;
 }
 
 void KeyChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
@@ -41,8 +49,12 @@ void KeyChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
   if (!purpose) return channel->ReplyError(request, purpose.error());
   if (!channel->Defer(request)) return;
   handle_->Sign(AsText(*purpose), ToBytes(reader.Rest()),
-                [channel, request](const Result<Bytes>& signature) {
-                  channel->ReplyDeferred(request, signature);
+                [channel, request](const Result<Signature>& signature) {
+                  const Result<void> sent = signature ? signature->by->Release([&] {
+                    channel->ReplyDeferred(request, signature->bytes);
+                  })
+                                                      : Result<void>(Fail(signature.error()));
+                  if (!sent) channel->ReplyDeferred(request, Fail(sent.error()));
                 });
 }
 

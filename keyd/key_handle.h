@@ -14,10 +14,16 @@
 
 namespace keyward {
 
+// Not yet on its way: `by` may be revoked before it leaves.
+struct Signature {
+  Bytes bytes;
+  std::shared_ptr<KeyVersion> by;
+};
+
 // Signs for one caller. Any thread may call.
 class KeyHandle {
  public:
-  using SignDone = std::function<void(Result<Bytes>)>;
+  using SignDone = std::function<void(Result<Signature>)>;
 
   KeyHandle(policy::Caller caller, std::string key, std::set<Purpose> purposes,
             std::shared_ptr<ActiveVersion> active)
@@ -30,6 +36,8 @@ class KeyHandle {
   // kUnknownPurpose, kPermissionDenied (the purpose is not granted), kMalformed (the payload is not
   // what the purpose demands), kRevoked, kBusy, and the custodian's.
   void Sign(std::string_view purpose, Bytes payload, const SignDone& done) const;
+  // Errors: kUnknownPurpose, kPermissionDenied (the purpose is not granted).
+  Result<Purpose> Granted(std::string_view purpose) const;
 
   const policy::Caller& caller() const { return caller_; }
   const std::string& key() const { return key_; }

@@ -78,7 +78,7 @@ void KeyVersion::Retire() {
 
 void KeyVersion::Revoke() {
   state_ = VersionState::kRevoked;
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(releasing_, mutex_);
   unsealed_.Wipe();
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 
 #include "core/public_key.h"
@@ -29,8 +31,19 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
 
   void Retire();
-  // From now on no signature leaves; what is unsealed is wiped.
+  // From now on no signature leaves; what is unsealed is wiped. Waits for a Release under way.
   void Revoke();
+
+  // Errors: kRevoked.
+  Result<void> CheckUsable() const;
+  // Runs `send`, which lets a signature of this version leave, and no revocation in between.
+  // Errors: kRevoked; then `send` never runs.
+  Result<void> Release(const std::invocable auto& send) {
+    const std::shared_lock lock(releasing_);
+    KEYWARD_TRY(CheckUsable());
+    send();
+    return {};
+  }
 
   VersionState state() const { return state_; }
   const KeyRecord& key() const { return key_; }
@@ -46,13 +59,13 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   Result<Bytes> SignUnsealed(ByteView message);
   Result<void> Unseal(Custodian& custodian);
   bool IsUnsealed();
-  Result<void> CheckUsable() const;
 
   const KeyRecord key_;
   const VersionRecord record_;
   const PublicKey public_key_;
   CustodianPool& pool_;
   std::atomic<VersionState> state_;
+  std::shared_mutex releasing_;  // held alone to revoke
   std::mutex mutex_;
   SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes
 };

@@ -30,6 +30,8 @@ Result<std::chrono::seconds> ChooseTimeout(const SessionRequest& request,
   return wanted;
 }
 
+Error NoSuchKey() { return {ErrorCode::kNotFound, "there is no such key"}; }
+
 }  // namespace
 
 Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
@@ -37,8 +39,9 @@ Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
   if (request.protocol != kAico) {
     return Fail(ErrorCode::kUnknownProtocol, "the protocol is 'aico'");
   }
-  KEYWARD_ASSIGN(const policy::Module* module,
+  KEYWARD_ASSIGN(const std::vector<const policy::Module*> modules,
                  daemon_.policy->MayOpenSession(caller, request.key, Purpose::kAico, request.peer));
+  KEYWARD_ASSIGN(const policy::Module* const module, ModuleWithIdentity(modules, request.key));
   KEYWARD_ASSIGN(SessionInfo info, Authorise(caller, request, *module));
   KEYWARD_ASSIGN(const PeerIdentity peer, IdentityOfPeer(request.peer));
   info.peer_key = peer.id;
@@ -49,14 +52,20 @@ Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
   return OpenedSession{std::move(session), std::move(client)};
 }
 
+Result<const policy::Module*> Service::ModuleWithIdentity(
+    const std::vector<const policy::Module*>& modules, std::string_view key) const {
+  for (const policy::Module* module : modules) {
+    const std::string* identity = daemon_.registry.IdentityOf(module->name);
+    if (identity != nullptr && *identity == key) return module;
+  }
+  return Fail(ErrorCode::kPermissionDenied,
+              "the module is not enrolled with this key; see keyctl module enrol");
+}
+
 Result<SessionInfo> Service::Authorise(const policy::Caller& caller, const SessionRequest& request,
                                        const policy::Module& module) const {
-  const std::string* identity = daemon_.registry.IdentityOf(module.name);
   const Key* key = daemon_.keys.Find(request.key);
-  if (identity == nullptr || *identity != request.key || key == nullptr) {
-    return Fail(ErrorCode::kPermissionDenied,
-                "the module is not enrolled with this key; see keyctl module enrol");
-  }
+  if (key == nullptr) return Fail(NoSuchKey());
   KEYWARD_ASSIGN(const session::Role role, ParseRole(request.role));
   KEYWARD_ASSIGN(const std::chrono::seconds timeout,
                  ChooseTimeout(request, module.limits.session_timeout));
@@ -123,25 +132,51 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
 }
 
 Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& caller,
-                                                          std::string_view name) {
+                                                          std::string_view name) const {
   std::set<Purpose> granted;
   std::optional<Error> denied;
+  const auto is_enrolled = [this](const policy::Module* module) {
+    return daemon_.registry.IdentityOf(module->name) != nullptr;
+  };
   for (const Purpose purpose : kPurposes) {
-    const Result<const policy::Module*> module = daemon_.policy->MayUseKey(caller, name, purpose);
-    if (!module) {
-      denied = module.error();
-    } else if (daemon_.registry.IdentityOf((*module)->name) != nullptr) {
+    const auto modules = daemon_.policy->MayUseKey(caller, name, purpose);
+    if (modules && std::ranges::any_of(*modules, is_enrolled)) {
       granted.insert(purpose);
-    } else {
+    } else if (modules) {
       denied = Error(ErrorCode::kPermissionDenied,
                      "the module is not enrolled; see keyctl module enrol");
+    } else if (!denied) {
+      denied = modules.error();
     }
   }
-  const Key* key = daemon_.keys.Find(name);
   if (granted.empty() && denied) return Fail(*denied);
-  if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
+  const Key* key = daemon_.keys.Find(name);
+  if (key == nullptr) return Fail(NoSuchKey());
   return std::make_shared<const KeyHandle>(caller, std::string(name), std::move(granted),
                                            key->active);
+}
+
+void Service::Sign(const policy::Caller& caller, std::string_view key, const std::string& purpose,
+                   Bytes payload, const SignDone& done) {
+  const Result<std::shared_ptr<const KeyHandle>> found = FindKey(caller, key);
+  if (!found) return done(Fail(found.error()));
+  const std::shared_ptr<const KeyHandle>& handle = *found;
+  handle->Sign(purpose, std::move(payload),
+               [this, handle, purpose, done](Result<Signature> signature) {
+                 daemon_.post([this, handle, purpose, done, signature = std::move(signature)] {
+                   done(StillEntitled(*handle, purpose, signature));
+                 });
+               });
+}
+
+Result<Bytes> Service::StillEntitled(const KeyHandle& handle, std::string_view purpose,
+                                     const Result<Signature>& signature) const {
+  if (!signature) return Fail(signature.error());
+  KEYWARD_TRY(signature->by->CheckUsable());
+  KEYWARD_ASSIGN(const std::shared_ptr<const KeyHandle> current,
+                 FindKey(handle.caller(), handle.key()));
+  KEYWARD_TRY(current->Granted(purpose));
+  return signature->bytes;
 }
 
 Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {

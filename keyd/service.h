@@ -56,10 +56,15 @@ class Service {
   // peer is not enrolled), kRevoked, kResourceExhausted.
   Result<OpenedSession> OpenSession(const policy::Caller& caller, const SessionRequest& request);
 
-  // Errors: kPermissionDenied, kNotFound, kRevoked; OpenKey also kResourceExhausted (descriptors,
-  // or more than 256 channels of one user).
-  Result<std::shared_ptr<const KeyHandle>> FindKey(const policy::Caller& caller,
-                                                   std::string_view key);
+  using SignDone = std::function<void(Result<Bytes>)>;
+  // `done` is called once, here or later on this thread, with a signature that the caller is still
+  // entitled to by then: a revocation in between withholds it. Errors: kPermissionDenied,
+  // kNotFound, and those of KeyHandle::Sign.
+  void Sign(const policy::Caller& caller, std::string_view key, const std::string& purpose,
+            Bytes payload, const SignDone& done);
+
+  // Errors: kPermissionDenied, kNotFound, kRevoked, kResourceExhausted (descriptors, or more than
+  // 256 channels of one user).
   Result<UniqueFd> OpenKey(const policy::Caller& caller, std::string_view key);
 
   // The keys that the caller may know of.
@@ -81,6 +86,12 @@ class Service {
     std::shared_ptr<const KeyHandle> handle;
   };
 
+  Result<std::shared_ptr<const KeyHandle>> FindKey(const policy::Caller& caller,
+                                                   std::string_view key) const;
+  Result<Bytes> StillEntitled(const KeyHandle& handle, std::string_view purpose,
+                              const Result<Signature>& signature) const;
+  Result<const policy::Module*> ModuleWithIdentity(
+      const std::vector<const policy::Module*>& modules, std::string_view key) const;
   Result<PeerIdentity> IdentityOfPeer(std::string_view peer) const;
   Result<std::unique_ptr<session::Engine>> MakeEngine(const policy::Module& module,
                                                       const SessionInfo& info,

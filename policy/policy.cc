@@ -37,24 +37,24 @@ const Module* Policy::FindModule(std::string_view name) const {
   return found != settings_.modules.end() && found->name == name ? &*found : nullptr;
 }
 
-Result<const Module*> Policy::MayUseKey(const Caller& caller, std::string_view key,
-                                        Purpose purpose) const {
-  for (const Module* module : ModulesOf(caller)) {
-    if (Grants(*module, key, purpose)) return module;
-  }
+Result<std::vector<const Module*>> Policy::MayUseKey(const Caller& caller, std::string_view key,
+                                                     Purpose purpose) const {
+  std::vector<const Module*> modules = ModulesOf(caller);
+  std::erase_if(modules, [&](const Module* module) { return !Grants(*module, key, purpose); });
+  if (!modules.empty()) return modules;
   return Fail(ErrorCode::kPermissionDenied,
               "the policy grants the caller no such key for this purpose; grants stand in "
               "security.yaml under 'modules'");
 }
 
-Result<const Module*> Policy::MayOpenSession(const Caller& caller, std::string_view key,
-                                             Purpose purpose, std::string_view peer) const {
-  KEYWARD_ASSIGN(const Module* const granted, MayUseKey(caller, key, purpose));
-  for (const Module* module : ModulesOf(caller)) {
-    if (Grants(*module, key, purpose) && module->peers.contains(peer)) return module;
-  }
-  KEYWARD_TRY(MayTalkTo(*granted, peer));
-  return granted;
+Result<std::vector<const Module*>> Policy::MayOpenSession(const Caller& caller,
+                                                          std::string_view key, Purpose purpose,
+                                                          std::string_view peer) const {
+  KEYWARD_ASSIGN(std::vector<const Module*> modules, MayUseKey(caller, key, purpose));
+  const Module& first = *modules.front();
+  std::erase_if(modules, [peer](const Module* module) { return !MayTalkTo(*module, peer); });
+  if (modules.empty()) KEYWARD_TRY(MayTalkTo(first, peer));
+  return modules;
 }
 
 bool Policy::MaySee(const Caller& caller, std::string_view key) const {

@@ -90,16 +90,16 @@ class Policy {
   // Null when the policy has no such module.
   const Module* FindModule(std::string_view name) const;
 
-  // The module of the caller's that may use `key` for `purpose`; the first by name if several may.
+  // The modules of the caller's that may use `key` for `purpose`: in order of name, never empty.
   // Errors: kPermissionDenied, in the same words whether or not there is such a key, so ask this
   // before looking for the key. Being an admin is no grant.
-  Result<const Module*> MayUseKey(const Caller& caller, std::string_view key,
-                                  Purpose purpose) const;
+  Result<std::vector<const Module*>> MayUseKey(const Caller& caller, std::string_view key,
+                                               Purpose purpose) const;
 
-  // The module of the caller's that may both use `key` for `purpose` and talk to `peer`. Errors:
-  // those of MayUseKey; kPeerNotAllowed when modules may use the key but none may talk to `peer`.
-  Result<const Module*> MayOpenSession(const Caller& caller, std::string_view key, Purpose purpose,
-                                       std::string_view peer) const;
+  // Those of them that may talk to `peer` as well. Errors: those of MayUseKey; kPeerNotAllowed when
+  // modules may use the key but none may talk to `peer`.
+  Result<std::vector<const Module*>> MayOpenSession(const Caller& caller, std::string_view key,
+                                                    Purpose purpose, std::string_view peer) const;
 
   // Whether the caller may know that `key` exists: admins, and modules with any grant on it.
   bool MaySee(const Caller& caller, std::string_view key) const;

@@ -20,15 +20,12 @@ const keyward::Key& KeyObject::key() const { return *context_.daemon.keys.Find(n
 void KeyObject::SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std::string purpose,
                               std::vector<uint8_t> payload) {
   const policy::Caller caller = context_.callers.Current(getObject());
-  const auto handle = Unwrap(context_.service.FindKey(caller, name_));
   const Reply<std::vector<uint8_t>> reply(context_.connection, std::move(result));
-  handle->Sign(purpose, std::move(payload),
-               [reply, post = context_.daemon.post](Result<Bytes> signature) {
-                 post([reply, signature = std::move(signature)] {
-                   if (!signature) return reply.SendError(signature.error());
-                   reply.Send(*signature);
-                 });
-               });
+  context_.service.Sign(caller, name_, purpose, std::move(payload),
+                        [reply](const Result<Bytes>& signature) {
+                          if (!signature) return reply.SendError(signature.error());
+                          reply.Send(*signature);
+                        });
 }
 
 std::string KeyObject::Name() { return name_; }

@@ -39,13 +39,15 @@ void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
                          std::vector<uint8_t> input) {
   CheckCaller();
   const Reply<std::vector<uint8_t>, bool> reply(context_.connection, std::move(result));
-  session_->Step(std::move(input),
-                 [reply, post = context_.daemon.post](Result<session::StepResult> step) {
-                   post([reply, step = std::move(step)] {
-                     if (!step) return reply.SendError(step.error());
-                     reply.Send(step->output, step->established);
-                   });
-                 });
+  session_->Step(std::move(input), [reply, session = session_,
+                                    post = context_.daemon.post](Result<session::StepResult> step) {
+    post([reply, session, step = std::move(step)] {
+      if (!step) return reply.SendError(step.error());
+      // What was signed before a revocation does not leave after it.
+      if (const auto ended = session->ended()) return reply.SendError(*ended);
+      reply.Send(step->output, step->established);
+    });
+  });
 }
 
 std::vector<uint8_t> SessionObject::Seal(const std::vector<uint8_t>& plaintext,

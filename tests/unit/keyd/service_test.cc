@@ -1,0 +1,166 @@
+#include "keyd/service.h"
+
+#include <future>
+
+#include "tests/unit/keyd/key_ring_fixture.h"
+
+namespace keyward {
+namespace {
+
+using testing_support::FailsWith;
+using testing_support::IsOkAndHolds;
+
+// One user that is two modules, "a" and "b", and the peers "c" and "d", of which "a" may talk to
+// "c", "b" to both.
+class ServiceTest : public KeyRingFixture {
+ protected:
+  void SetUp() override {
+    KeyRingFixture::SetUp();
+    ASSERT_OK_AND_ASSIGN(Registry registry, Registry::Create(*store_, Stored()));
+    registry_ = std::make_unique<Registry>(std::move(registry));
+    ASSERT_OK_AND_ASSIGN(channels_, ChannelServer::Create(1));
+    daemon_.emplace(Daemon{.clock = clock_,
+                           .rng = rng_,
+                           .pools = pools_,
+                           .keys = *ring_,
+                           .registry = *registry_,
+                           .sessions = sessions_,
+                           .channels = *channels_,
+                           .post = [this](auto work) { posts_->Post(std::move(work)); },
+                           .policy = std::make_shared<const policy::Policy>(ThePolicy())});
+    service_.emplace(*daemon_);
+    ASSERT_OK(Generate(Hardware("web")));
+    for (const char* name : {"a-id", "b-id"}) ASSERT_OK(Generate(Sealed(name)));
+    ASSERT_OK_AND_ASSIGN(const VersionPtr peer, Generate(Sealed("elsewhere")));
+    for (const char* name : {"c", "d"}) ASSERT_OK(registry_->EnrolPeer(name, peer->public_key()));
+  }
+
+  static policy::Policy ThePolicy() {
+    const policy::Principals members{.uids = {kCaller}, .gids = {}};
+    const std::set<Purpose> aico{Purpose::kAico};
+    return policy::Policy(
+        {.admins = {},
+         .hsm = {},
+         .tpm = {},
+         .modules = {
+             {.name = "a",
+              .members = members,
+              .keys = {{"a-id", aico}, {"b-id", aico}, {"web", {Purpose::kTls13Server}}},
+              .peers = {"c"},
+              .limits = {}},
+             {.name = "b",
+              .members = members,
+              .keys = {{"b-id", aico}, {"web", {Purpose::kTls13Server, Purpose::kTls13Client}}},
+              .peers = {"c", "d"},
+              .limits = {}}}});
+  }
+  static Bytes CertificateVerify(const std::string& role) {
+    std::string text = std::string(64, ' ') + "TLS 1.3, " + role + " CertificateVerify";
+    text.push_back('\0');
+    return ToBytes(AsBytes(text + std::string(32, 'h')));
+  }
+
+  Answer<Bytes> StartSigning(const std::string& role) {
+    Answer<Bytes> answer;
+    service_->Sign(caller_, "web", "tls13-" + role, CertificateVerify(role), answer);
+    return answer;
+  }
+  Result<Bytes> Sign(const std::string& role) { return Await(StartSigning(role)); }
+  // Until the custodian has done what it was asked before; what it posted is not run yet.
+  void AwaitHardware() {
+    std::promise<void> begun;
+    ASSERT_OK(pool().Submit(kCaller, [&begun](const Result<Custodian*>&) -> Result<void> {
+      begun.set_value();
+      return {};
+    }));
+    begun.get_future().wait();
+  }
+  // The module that a session belongs to.
+  Result<std::string> Open(const std::string& key, const std::string& peer) {
+    KEYWARD_ASSIGN(
+        const OpenedSession opened,
+        service_->OpenSession(
+            caller_,
+            {.key = key, .protocol = "aico", .role = "initiator", .peer = peer, .timeout = {}}));
+    return opened.session->info().module;
+  }
+  void EnrolBoth() {
+    for (const std::string name : {"a", "b"}) ASSERT_OK(registry_->EnrolModule(name, name + "-id"));
+  }
+
+  const policy::Caller caller_{.uid = kCaller, .gids = {}};
+  SessionTable sessions_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<ChannelServer> channels_;
+  std::optional<Daemon> daemon_;
+  std::optional<Service> service_;
+};
+
+TEST_F(ServiceTest, ASessionBelongsToTheModuleWhoseIdentityTheKeyIs) {
+  EnrolBoth();
+  EXPECT_THAT(Open("a-id", "c"), IsOkAndHolds("a"));
+  EXPECT_THAT(Open("b-id", "c"), IsOkAndHolds("b"));  // which "a" may use as well
+}
+
+TEST_F(ServiceTest, TheIdentityOfOneModuleDoesNotReachThePeersOfAnother) {
+  EnrolBoth();
+  EXPECT_THAT(Open("a-id", "d"), FailsWith(ErrorCode::kPeerNotAllowed));
+}
+
+TEST_F(ServiceTest, AKeyThatIsNoIdentityOfTheCallersOpensNoSession) {
+  ASSERT_OK(registry_->EnrolModule("a", "a-id"));
+  EXPECT_THAT(Open("b-id", "c"), FailsWith(ErrorCode::kPermissionDenied));
+}
+
+TEST_F(ServiceTest, AKeySignsForWhatAnyEnrolledModuleOfTheCallersIsGranted) {
+  EXPECT_THAT(Sign("server"), FailsWith(ErrorCode::kPermissionDenied));
+  ASSERT_OK(registry_->EnrolModule("b", "b-id"));
+  EXPECT_OK(Sign("server"));  // "a" is granted this too, and is not enrolled
+  EXPECT_OK(Sign("client"));
+  ASSERT_OK(registry_->RemoveModule("b"));
+  ASSERT_OK(registry_->EnrolModule("a", "a-id"));
+  EXPECT_OK(Sign("server"));
+  EXPECT_THAT(Sign("client"), FailsWith(ErrorCode::kPermissionDenied));
+}
+
+TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocation) {
+  EnrolBoth();
+  const Answer<Bytes> answer = StartSigning("server");
+  AwaitHardware();
+  ASSERT_OK(ring_->Revoke("web", 0));
+  EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocationOfItsVersion) {
+  EnrolBoth();
+  const Answer<Bytes> answer = StartSigning("server");
+  AwaitHardware();
+  ring_->Find("web")->versions[0]->Retire();
+  ASSERT_OK(ring_->Revoke("web", 1));
+  EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByTheRemovalOfItsModule) {
+  EnrolBoth();
+  const Answer<Bytes> answer = StartSigning("client");
+  AwaitHardware();
+  ASSERT_OK(registry_->RemoveModule("b"));
+  EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kPermissionDenied));
+}
+
+TEST_F(ServiceTest, ASignatureOfARevokedVersionIsNotReleased) {
+  const KeyHandle handle(caller_, "web", {Purpose::kTls13Server}, ring_->Find("web")->active);
+  const Answer<Signature> answer;
+  handle.Sign("tls13-server", CertificateVerify("server"), [&](const Result<Signature>& made) {
+    posts_->Post([answer, made] { answer(made); });
+  });
+  ASSERT_OK_AND_ASSIGN(const Signature signature, Await(answer));
+  int released = 0;
+  ASSERT_OK(signature.by->Release([&] { ++released; }));
+  ASSERT_OK(ring_->Revoke("web", 0));
+  EXPECT_THAT(signature.by->Release([&] { ++released; }), FailsWith(ErrorCode::kRevoked));
+  EXPECT_EQ(released, 1);
+}
+
+}  // namespace
+}  // namespace keyward
