@@ -20,7 +20,7 @@ bool HasTlsPadding(ByteView payload) {
 Result<void> CheckTls13(ByteView payload, std::string_view context) {
   const auto malformed = [](const char* why) { return Fail(ErrorCode::kMalformed, why); };
   if (!HasTlsPadding(payload)) {
-    return malformed("not a TLS 1.3 CertificateVerify: it begins with 64 spaces");
+    return malformed("not a TLS 1.3 CertificateVerify, which begins with 64 spaces");
   }
   const ByteView after = payload.subspan(kPadding);
   if (!AsText(after).starts_with(context) || after.size() <= context.size() ||

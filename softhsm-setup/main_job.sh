@@ -144,7 +144,7 @@ administer() {
   headline 'While they talk, the admin rotates a key and then revokes one'
   step 'frontend-id is rotated' keyctl key rotate frontend-id
   note "$said"
-  step 'the session of before goes on' still_talking
+  step 'the session that runs goes on' still_talking
   step 'what the admin sees of it' keyctl sessions list
   note "$said"
   step 'frontend-id is revoked' keyctl key revoke frontend-id --yes

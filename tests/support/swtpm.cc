@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <vector>
 
 #include "core/unique_fd.h"
@@ -56,6 +57,8 @@ std::vector<std::string> Arguments(const std::string& folder) {
 
 Result<std::unique_ptr<Swtpm>> Swtpm::Start() {
   static_cast<void>(signal(SIGPIPE, SIG_IGN));  // cannot fail for a signal that exists
+  // Faults that a test provokes would fill the page on which a failure is to be read.
+  if (setenv("TSS2_LOG", "all+NONE", 0) != 0) return Fail(ErrorCode::kIo, "setenv");
   std::unique_ptr<Swtpm> tpm(new Swtpm());
   std::filesystem::create_directory(tpm->folder_.path() / "state");
   KEYWARD_TRY(tpm->Restart());

@@ -13,7 +13,7 @@ namespace keyward::testing_support {
 
 // Runs swtpm on a Unix socket in a private folder; killed with the object, or with the test
 // program. Needs the Debian package swtpm. It serves one client at a time. From the first start on
-// the process ignores SIGPIPE, as keyd does.
+// the process ignores SIGPIPE and tpm2-tss is silent unless TSS2_LOG is set, as in keyd.
 class Swtpm {
  public:
   // Returns once the TPM listens. Errors: kIo.
