@@ -42,17 +42,26 @@ inline sdbus::Error MakeError(const std::string& name, const std::string& messag
 #endif
 }
 
+// The unique bus name of the one who sent `message`, which the bus fills in.
+inline std::string SenderOf(const sdbus::Message& message) {
+#if KEYWARD_SDBUS_2
+  const char* sender = message.getSender();
+  return sender == nullptr ? std::string() : std::string(sender);
+#else
+  return message.getSender();
+#endif
+}
+
 // The unique bus name of the one whose call `object` (an sdbus::IObject) is handling just now, on
 // the thread that handles it; "" outside a call.
 template <class Object>
 std::string CurrentSender(const Object& object) {
 #if KEYWARD_SDBUS_2
   const sdbus::Message message = object.getCurrentlyProcessedMessage();
-  const char* sender = message.isValid() ? message.getSender() : nullptr;
-  return sender == nullptr ? std::string() : std::string(sender);
+  return message.isValid() ? SenderOf(message) : std::string();
 #else
   const sdbus::Message* message = object.getCurrentlyProcessedMessage();
-  return message == nullptr ? std::string() : message->getSender();
+  return message == nullptr ? std::string() : SenderOf(*message);
 #endif
 }
 

@@ -12,16 +12,22 @@ constexpr const char* kBusPath = "/org/freedesktop/DBus";
 constexpr const char* kOwnerChanged =
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
     "member='NameOwnerChanged',arg2=''";
+// sd-bus runs matches on a message before it gives it to its object, one message after the other.
+// Every call, since one of Properties need not name its interface.
+constexpr const char* kAnyCall = "type='method_call'";
 
 }  // namespace
 
 Callers::Callers(sdbus::IConnection& connection)
     : bus_(sdbus::createProxy(connection, ServiceName(kBusName), ObjectPath(kBusPath))),
-      on_owner_changed_(AddMatch(connection, kOwnerChanged, [this](sdbus::Message& message) {
-        std::string name;
-        message >> name;
-        known_.erase(name);
-      })) {}
+      on_owner_changed_(AddMatch(connection, kOwnerChanged,
+                                 [this](sdbus::Message& message) {
+                                   std::string name;
+                                   message >> name;
+                                   known_.erase(name);
+                                 })),
+      on_call_(AddMatch(connection, kAnyCall,
+                        [this](const sdbus::Message& call) { last_sender_ = SenderOf(call); })) {}
 
 policy::Caller Callers::Identify(const std::string& sender) {
   if (const auto known = known_.find(sender); known != known_.end()) return known->second;

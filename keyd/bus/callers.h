@@ -22,12 +22,18 @@ class Callers {
   policy::Caller Current(const Object& object) {
     return Identify(CurrentSender(object));
   }
-  policy::Caller Identify(const std::string& sender);
+  // The caller who reads the property whose getter runs just now: sdbus-c++ tells a getter nothing
+  // of the call. Throws as Current does.
+  policy::Caller Reader() { return Identify(last_sender_); }
 
  private:
+  policy::Caller Identify(const std::string& sender);
+
   std::unique_ptr<sdbus::IProxy> bus_;
   std::map<std::string, policy::Caller> known_;
   sdbus::Slot on_owner_changed_;
+  std::string last_sender_;
+  sdbus::Slot on_call_;
 };
 
 }  // namespace keyward::bus

@@ -35,6 +35,15 @@ void SessionObject::CheckCaller() {
   static_cast<void>(Unwrap(context_.service.FindSession(caller, session_->info().id)));
 }
 
+const LiveSession& SessionObject::Shown() {
+  const policy::Caller reader = context_.callers.Reader();
+  if (reader.uid != session_->info().caller.uid && !context_.daemon.policy->IsAdmin(reader)) {
+    throw ToBusError(Error(ErrorCode::kPermissionDenied,
+                           "only the user that opened a session, and admins, may look at it"));
+  }
+  return *session_;
+}
+
 void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
                          std::vector<uint8_t> input) {
   CheckCaller();
@@ -77,15 +86,15 @@ void SessionObject::Close() {
   session_->End(Error(ErrorCode::kSessionClosed, "closed by its holder"));
 }
 
-std::string SessionObject::Key() { return session_->info().key->key().name; }
-std::string SessionObject::Peer() { return session_->info().peer; }
-std::string SessionObject::Protocol() { return session_->info().protocol; }
-std::string SessionObject::Role() { return RoleName(session_->info().role); }
-std::string SessionObject::State() { return std::string(Name(session_->state())); }
-uint64_t SessionObject::ExpiresIn() { return SecondsLeft(*session_, context_.daemon.clock); }
-uint64_t SessionObject::Sealed() { return session_->counters().sealed; }
-uint64_t SessionObject::Opened() { return session_->counters().opened; }
-uint64_t SessionObject::BytesSealed() { return session_->counters().bytes_sealed; }
-uint64_t SessionObject::BytesOpened() { return session_->counters().bytes_opened; }
+std::string SessionObject::Key() { return Shown().info().key->key().name; }
+std::string SessionObject::Peer() { return Shown().info().peer; }
+std::string SessionObject::Protocol() { return Shown().info().protocol; }
+std::string SessionObject::Role() { return RoleName(Shown().info().role); }
+std::string SessionObject::State() { return std::string(Name(Shown().state())); }
+uint64_t SessionObject::ExpiresIn() { return SecondsLeft(Shown(), context_.daemon.clock); }
+uint64_t SessionObject::Sealed() { return Shown().counters().sealed; }
+uint64_t SessionObject::Opened() { return Shown().counters().opened; }
+uint64_t SessionObject::BytesSealed() { return Shown().counters().bytes_sealed; }
+uint64_t SessionObject::BytesOpened() { return Shown().counters().bytes_opened; }
 
 }  // namespace keyward::bus

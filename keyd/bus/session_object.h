@@ -21,6 +21,8 @@ class SessionObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
  private:
   // Only the user who opened the session may use it. Throws sdbus::Error.
   void CheckCaller();
+  // For getters: the session, which its opener and admins may look at. Throws sdbus::Error.
+  const LiveSession& Shown();
 
   void Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
             std::vector<uint8_t> input) override;

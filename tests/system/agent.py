@@ -46,6 +46,13 @@ class Agent:
         return target.Get(f"{NAME}.{interface}", name,
                           dbus_interface="org.freedesktop.DBus.Properties")
 
+    def properties(self, path, interface):
+        if self.bus is None:
+            self.bus = dbus.SystemBus(private=True)
+        target = self.bus.get_object(NAME, path, introspect=False)
+        return target.GetAll(f"{NAME}.{interface}",
+                             dbus_interface="org.freedesktop.DBus.Properties")
+
     def admin(self, method, *arguments):
         return self.call(ROOT, "Admin", method, *arguments)
 

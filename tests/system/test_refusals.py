@@ -2,7 +2,7 @@
 
 import unittest
 
-from harness import BACKEND, FRONTEND, IS_ROOT, STRANGER, SystemTest
+from harness import BACKEND, FRONTEND, IS_ROOT, ME, STRANGER, SystemTest
 
 
 class RefusalTest(SystemTest):
@@ -87,6 +87,22 @@ class RefusalTest(SystemTest):
         self.assert_refused("NotFound", backend.call, path, "Session", "Close")
         self.assertEqual(self.frontend.property(path, "Session", "State"), "handshake")
 
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_only_its_opener_and_admins_may_look_at_a_session(self):
+        path = self.frontend.open_session("s", "frontend-id", "initiator", "backend")
+        stranger, admin = self.service.module(STRANGER), self.service.module(ME)
+        # All take turns, so that nobody's right rubs off on the next.
+        shown = self.frontend.properties(path, "Session")
+        self.assertEqual((shown["Key"], shown["Peer"]), ("frontend-id", "backend"))
+        self.assert_refused("PermissionDenied", stranger.properties, path, "Session")
+        self.assertEqual(set(admin.properties(path, "Session")), set(shown))
+        for name in shown:
+            with self.subTest(property=name):
+                self.frontend.property(path, "Session", name)
+                self.assert_refused("PermissionDenied", stranger.property, path, "Session", name)
+                admin.property(path, "Session", name)
+        self.assertEqual(stranger.property("/org/keyward/Keyd1", "Manager", "Health"), "ok")
+
     def test_admin_mistakes(self):
         admin = self.service.admin_call
         for code, call in (
@@ -115,7 +131,6 @@ class RefusalTest(SystemTest):
 
 
 def admin_keys(service):
-    from harness import ME
     return service.module(ME).manager("ListKeys")
 
 
