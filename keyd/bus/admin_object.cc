@@ -104,9 +104,9 @@ uint32_t AdminObject::RemoveModule(const std::string& module) {
   return Unwrap(context_.admin.RemoveModule(module));
 }
 
-void AdminObject::EnrolPeer(const std::string& peer, const std::vector<uint8_t>& public_key) {
+void AdminObject::EnrolPeer(const std::string& peer, const ByteArray& public_key) {
   static_cast<void>(Admin());
-  Unwrap(context_.admin.EnrolPeer(peer, public_key));
+  Unwrap(context_.admin.EnrolPeer(peer, public_key.bytes));
 }
 
 uint32_t AdminObject::RemovePeer(const std::string& peer) {

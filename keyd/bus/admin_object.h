@@ -27,7 +27,7 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   void DestroyKey(sdbus::Result<uint32_t>&& result, std::string name) override;
   void EnrolModule(const std::string& module, const std::string& key) override;
   uint32_t RemoveModule(const std::string& module) override;
-  void EnrolPeer(const std::string& peer, const std::vector<uint8_t>& public_key) override;
+  void EnrolPeer(const std::string& peer, const ByteArray& public_key) override;
   uint32_t RemovePeer(const std::string& peer) override;
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>

@@ -18,10 +18,10 @@ KeyObject::~KeyObject() { unregisterAdaptor(); }
 const keyward::Key& KeyObject::key() const { return *context_.daemon.keys.Find(name_); }
 
 void KeyObject::SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std::string purpose,
-                              std::vector<uint8_t> payload) {
+                              ByteArray payload) {
   const policy::Caller caller = context_.callers.Current(getObject());
   const Reply<std::vector<uint8_t>> reply(context_.connection, std::move(result));
-  context_.service.Sign(caller, name_, purpose, std::move(payload),
+  context_.service.Sign(caller, name_, purpose, std::move(payload.bytes),
                         [reply](const Result<Bytes>& signature) {
                           if (!signature) return reply.SendError(signature.error());
                           reply.Send(*signature);

@@ -17,7 +17,7 @@ class KeyObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Key
 
  private:
   void SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std::string purpose,
-                     std::vector<uint8_t> payload) override;
+                     ByteArray payload) override;
 
   std::string Name() override;
   std::string Algorithm() override;

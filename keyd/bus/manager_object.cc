@@ -10,14 +10,13 @@
 namespace keyward::bus {
 namespace {
 
-Result<std::optional<uint32_t>> TimeoutOption(
-    const std::map<std::string, sdbus::Variant>& options) {
+Result<std::optional<uint32_t>> TimeoutOption(const Options& options) {
   std::optional<uint32_t> timeout;
-  for (const auto& [name, value] : options) {
-    if (name != "timeout" || !value.containsValueOfType<uint32_t>()) {
+  for (const auto& [name, value] : options.values) {
+    if (name != "timeout") {
       return Fail(ErrorCode::kInvalidArgument, "the only option is 'timeout', in seconds (u)");
     }
-    timeout = value.get<uint32_t>();
+    timeout = value;
   }
   return timeout;
 }
@@ -38,7 +37,7 @@ ManagerObject::~ManagerObject() { unregisterAdaptor(); }
 
 void ManagerObject::OpenSession(sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>&& result,
                                 std::string key, std::string protocol, std::string role,
-                                std::string peer, std::map<std::string, sdbus::Variant> options) {
+                                std::string peer, Options options) {
   const policy::Caller caller = context_.callers.Current(getObject());
   const SessionRequest request{std::move(key), std::move(protocol), std::move(role),
                                std::move(peer), Unwrap(TimeoutOption(options))};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +22,7 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
  private:
   void OpenSession(sdbus::Result<sdbus::ObjectPath, sdbus::UnixFd>&& result, std::string key,
                    std::string protocol, std::string role, std::string peer,
-                   std::map<std::string, sdbus::Variant> options) override;
+                   Options options) override;
   std::tuple<sdbus::ObjectPath, sdbus::UnixFd> OpenKey(const std::string& key) override;
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>

@@ -44,12 +44,11 @@ const LiveSession& SessionObject::Shown() {
   return *session_;
 }
 
-void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
-                         std::vector<uint8_t> input) {
+void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result, ByteArray input) {
   CheckCaller();
   const Reply<std::vector<uint8_t>, bool> reply(context_.connection, std::move(result));
-  session_->Step(std::move(input), [reply, session = session_,
-                                    post = context_.daemon.post](Result<session::StepResult> step) {
+  session_->Step(std::move(input.bytes), [reply, session = session_, post = context_.daemon.post](
+                                             Result<session::StepResult> step) {
     post([reply, session, step = std::move(step)] {
       if (!step) return reply.SendError(step.error());
       // What was signed before a revocation does not leave after it.
@@ -59,20 +58,23 @@ void SessionObject::Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
   });
 }
 
-std::vector<uint8_t> SessionObject::Seal(const std::vector<uint8_t>& plaintext,
-                                         const std::string& metadata) {
+std::vector<uint8_t> SessionObject::Seal(const ByteArray& plaintext, const std::string& metadata) {
   CheckCaller();
+  if (plaintext.bytes.size() > kMaxPlaintext) {
+    throw ToBusError(
+        Error(ErrorCode::kTooLarge,
+              "a plaintext on the bus has at most 64 KiB; seal more over the channel"));
+  }
   Bytes frame;
-  Unwrap(session_->Seal(plaintext, metadata, frame));
+  Unwrap(session_->Seal(plaintext.bytes, metadata, frame));
   return frame;
 }
 
-std::tuple<std::vector<uint8_t>, std::string> SessionObject::Open(
-    const std::vector<uint8_t>& frame) {
+std::tuple<std::vector<uint8_t>, std::string> SessionObject::Open(const ByteArray& frame) {
   CheckCaller();
   Bytes plaintext;
   std::string metadata;
-  Unwrap(session_->Open(frame, plaintext, metadata));
+  Unwrap(session_->Open(frame.bytes, plaintext, metadata));
   return {std::move(plaintext), std::move(metadata)};
 }
 

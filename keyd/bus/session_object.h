@@ -24,11 +24,9 @@ class SessionObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   // For getters: the session, which its opener and admins may look at. Throws sdbus::Error.
   const LiveSession& Shown();
 
-  void Step(sdbus::Result<std::vector<uint8_t>, bool>&& result,
-            std::vector<uint8_t> input) override;
-  std::vector<uint8_t> Seal(const std::vector<uint8_t>& plaintext,
-                            const std::string& metadata) override;
-  std::tuple<std::vector<uint8_t>, std::string> Open(const std::vector<uint8_t>& frame) override;
+  void Step(sdbus::Result<std::vector<uint8_t>, bool>&& result, ByteArray input) override;
+  std::vector<uint8_t> Seal(const ByteArray& plaintext, const std::string& metadata) override;
+  std::tuple<std::vector<uint8_t>, std::string> Open(const ByteArray& frame) override;
   void Rekey() override;
   void Close() override;
 

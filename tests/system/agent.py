@@ -60,6 +60,16 @@ class Agent:
         arguments = [dbus.ByteArray(a) if isinstance(a, bytes) else a for a in arguments]
         return self.call(path, interface, method, *arguments)
 
+    def zeros_call(self, path, interface, method, size, before=(), after=()):
+        """A call with a byte array of `size` zeros between other arguments."""
+        return self.call(path, interface, method, *before, dbus.ByteArray(bytes(size)), *after)
+
+    def options_call(self, count, value):
+        """OpenSession with `count` options, each of them `value`: a number, or so many zeros."""
+        value = dbus.UInt32(value) if type(value) is int else dbus.ByteArray(bytes(value[0]))
+        options = dbus.Dictionary({f"option{i}": value for i in range(count)}, signature="sv")
+        return self.manager("OpenSession", "frontend-id", "aico", "initiator", "backend", options)
+
     def start_signatures(self, key, purpose, payload, count):
         """Asks for `count` signatures over D-Bus; waits for none."""
         def ask():

@@ -59,6 +59,16 @@ class HostileFrameTest(TpmPairTest):
         self.assert_refused("TooLarge", self.frontend.channel, "s", "seal", b"x",
                             b'{"a":"' + b"x" * 5000 + b'"}')
 
+    def test_the_largest_message_on_the_bus(self):
+        path = {s[1]: s[0] for s in self.service.admin_call("ListSessions")}
+        plaintext, metadata = bytes(64 * 1024), '{"a":"' + "x" * 4000 + '"}'
+        frame = self.frontend.bytes_call(path["frontend"], "Session", "Seal", plaintext, metadata)
+        self.assertEqual(self.backend.bytes_call(path["backend"], "Session", "Open", frame),
+                         [plaintext, metadata])
+        message = self.assert_refused("TooLarge", self.frontend.bytes_call, path["frontend"],
+                                      "Session", "Seal", plaintext + b"x", "")
+        self.assertIn("channel", message)
+
     def test_metadata_that_is_no_object_or_takes_keywards_members(self):
         for metadata in (b"text", b"[1]", b'{"seq":1}', b'{"epoch":1}', b"\xff"):
             self.assert_refused("Malformed", self.frontend.channel, "s", "seal", b"x", metadata)

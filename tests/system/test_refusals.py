@@ -103,6 +103,22 @@ class RefusalTest(SystemTest):
                 admin.property(path, "Session", name)
         self.assertEqual(stranger.property("/org/keyward/Keyd1", "Manager", "Health"), "ok")
 
+    @unittest.skipUnless(IS_ROOT, "LOUD SKIP: other users take root")
+    def test_huge_arguments_are_refused_before_the_caller_is_asked_for(self):
+        size = 31 * 1024 * 1024  # the bus carries 32 MiB
+        path = self.frontend.open_session("s", "frontend-id", "initiator", "backend")
+        stranger = self.service.module(STRANGER)
+        web = "/org/keyward/Keyd1/key/web"
+        for call in ((path, "Session", "Step", size), (path, "Session", "Seal", size, [], [""]),
+                     (path, "Session", "Open", size),
+                     (web, "Key", "SignHandshake", size, ["tls13-server"])):
+            with self.subTest(method=call[2]):
+                message = self.assert_refused("TooLarge", stranger.zeros_call, *call)
+                self.assertIn("channel", message)
+        self.assert_refused("TooLarge", self.service.admin_call, "EnrolPeer", "p", [0] * 100_000)
+        self.assert_refused("TooLarge", stranger.options_call, 17, 1)
+        self.assert_refused("InvalidArgument", stranger.options_call, 1, [size])
+
     def test_admin_mistakes(self):
         admin = self.service.admin_call
         for code, call in (
