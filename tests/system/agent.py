@@ -70,6 +70,11 @@ class Agent:
         options = dbus.Dictionary({f"option{i}": value for i in range(count)}, signature="sv")
         return self.manager("OpenSession", "frontend-id", "aico", "initiator", "backend", options)
 
+    def descriptor_call(self, path, interface, method):
+        """A call whose one argument is a descriptor."""
+        with open(os.devnull, "rb") as file:
+            return self.call(path, interface, method, dbus.types.UnixFd(file))
+
     def start_signatures(self, key, purpose, payload, count):
         """Asks for `count` signatures over D-Bus; waits for none."""
         def ask():

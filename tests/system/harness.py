@@ -138,6 +138,8 @@ class Service:
     def modules_section(self):
         peers = self.policy.get("peers", {"frontend": ["backend"], "backend": ["frontend"]})
         sessions = self.policy.get("sessions", "{}")
+        backend_keys = self.policy.get(
+            "backend_keys", "{backend-id: [aico], web: [tls13-server], anything: [raw]}")
         return f"""
   frontend:
     users: [{FRONTEND}]
@@ -146,7 +148,7 @@ class Service:
     sessions: {sessions}
   backend:
     users: [{BACKEND}]
-    keys: {{backend-id: [aico], web: [tls13-server], anything: [raw]}}
+    keys: {backend_keys}
     peers: {json.dumps(peers["backend"])}
 """
 

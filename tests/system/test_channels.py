@@ -193,6 +193,30 @@ class EndTest(TpmPairTest):
         for module in (frontend, backend):
             self.assertEqual(module.channel("s", "wait_closed"), "Expired")
 
+    def test_a_reload_that_takes_a_modules_grants_away(self):
+        frontend, backend = self.open_pair()
+        admin = self.service.admin_call
+        admin("GenerateKey", "web", "ecdsa-p256", "hardware", "tpm")
+        payload = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
+        backend.open_key("k", "web")
+        self.service.write_policy(backend_keys="{web: [tls13-server]}")
+        admin("ReloadPolicy")
+        self.assertEqual(backend.channel("s", "wait_closed"), "PermissionDenied")
+        self.assertTrue(frontend.is_open("s"))
+        self.assert_refused("PermissionDenied", backend.open_session, "t", "backend-id",
+                            "responder", "frontend")
+        # Every key channel is opened anew, under the grants of now.
+        self.assertEqual(backend.channel("k", "wait_closed"), "SessionClosed")
+        backend.open_key("k", "web")
+        self.assertTrue(backend.channel("k", "sign", "tls13-server", payload))
+        self.service.write_policy(backend_keys="{backend-id: [aico]}")
+        admin("ReloadPolicy")
+        self.assertEqual(backend.channel("k", "wait_closed"), "SessionClosed")
+        self.assert_refused("PermissionDenied", backend.open_key, "k", "web")
+        self.assert_refused("PermissionDenied", backend.bytes_call, "/org/keyward/Keyd1/key/web",
+                            "Key", "SignHandshake", "tls13-server", payload)
+        backend.open_session("t", "backend-id", "responder", "frontend")
+
     def test_removing_a_module_ends_its_sessions_and_its_peers(self):
         frontend, backend = self.open_pair()
         self.assertEqual(self.service.admin_call("RemoveModule", "frontend"), 2)

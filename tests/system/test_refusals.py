@@ -2,7 +2,7 @@
 
 import unittest
 
-from harness import BACKEND, FRONTEND, IS_ROOT, ME, STRANGER, SystemTest
+from harness import BACKEND, FRONTEND, IS_ROOT, ME, STRANGER, Refused, SystemTest
 
 
 class RefusalTest(SystemTest):
@@ -118,6 +118,38 @@ class RefusalTest(SystemTest):
         self.assert_refused("TooLarge", self.service.admin_call, "EnrolPeer", "p", [0] * 100_000)
         self.assert_refused("TooLarge", stranger.options_call, 17, 1)
         self.assert_refused("InvalidArgument", stranger.options_call, 1, [size])
+
+    def test_a_call_that_brings_a_descriptor(self):
+        admin = self.service.module(ME)
+        for caller, path, interface, method in (
+                (self.frontend, "", "Manager", "ListKeys"),
+                (self.frontend, "/key/web", "Key", "SignHandshake"),
+                (self.frontend, "/session/1", "Session", "Close"),
+                (admin, "", "Admin", "ReloadPolicy")):
+            with self.subTest(method=method):
+                # The bus refuses: keyd would say that the method takes no such argument.
+                self.assert_refused("org.freedesktop.DBus.Error.AccessDenied",
+                                    caller.descriptor_call, "/org/keyward/Keyd1" + path, interface,
+                                    method)
+
+    def test_a_user_has_only_so_many_key_channels(self):
+        backend = self.service.module(BACKEND)
+        for i in range(256):
+            backend.open_key(f"k{i}", "web")
+        message = self.assert_refused("ResourceExhausted", backend.open_key, "k256", "web")
+        self.assertIn("close some", message)
+        payload = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
+        self.assertTrue(backend.channel("k255", "sign", "tls13-server", payload))
+        if IS_ROOT:
+            self.frontend.open_key("k", "frontend-id")
+        backend.kill()  # keyd learns of the closed channels in its own time
+        again = self.service.module(BACKEND)
+        for attempt in range(100):
+            try:
+                again.open_key("k", "web")
+                break
+            except Refused as refused:
+                self.assertEqual((refused.code, attempt < 99), ("ResourceExhausted", True))
 
     def test_admin_mistakes(self):
         admin = self.service.admin_call
