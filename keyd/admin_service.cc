@@ -42,7 +42,11 @@ void AdminService::RotateKey(const std::string& name, uint32_t caller,
 
 Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t version) {
   KEYWARD_ASSIGN(const std::vector<KeyId> revoked, daemon_.keys.Revoke(name, version));
-  Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
+  if (version == 0) {
+    Log(LogLevel::kNotice, "key '{}' revoked", name);
+  } else {
+    Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
+  }
   return EndDependants(name, revoked);
 }
 
@@ -50,11 +54,12 @@ void AdminService::DestroyKey(const std::string& name, uint32_t caller,
                               const std::function<void(Result<uint32_t>)>& done) {
   Result<uint32_t> ended = RevokeKey(name, 0);
   if (!ended) return done(std::move(ended));
-  // A key that is made later under the same name must not become anybody's identity by itself.
-  daemon_.keys.Destroy(name, caller, [this, name, ended = *ended, done](Result<void> destroyed) {
-    if (destroyed) destroyed = daemon_.registry.RemoveIdentity(name);
-    done(destroyed ? Result<uint32_t>(ended) : Fail(destroyed.error()));
-  });
+  daemon_.keys.Destroy(name, caller,
+                       [this, name, ended = *ended, done](const Result<void>& destroyed) {
+                         if (!destroyed) return done(Fail(destroyed.error()));
+                         daemon_.registry.ForgetIdentity(name);
+                         done(ended);
+                       });
 }
 
 uint32_t AdminService::EndDependants(const std::string& key, const std::vector<KeyId>& versions) {

@@ -74,10 +74,14 @@ Result<void> LiveSession::Rekey() {
 }
 
 void LiveSession::End(const Error& reason) {
+  // Who comes second waits until the first is done: after a revocation nothing goes on.
+  std::call_once(end_, [&] { EndNow(reason); });
+}
+
+void LiveSession::EndNow(const Error& reason) {
   bool in_handshake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (ended_) return;
     ended_ = reason;
     in_handshake = state_.exchange(SessionState::kClosed) == SessionState::kHandshake;
   }

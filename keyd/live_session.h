@@ -57,8 +57,9 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata);
   Result<void> Rekey();
 
-  // Wipes the keys, then tells whoever listens. Later calls change nothing. Waits for no hardware:
-  // a handshake's step that is under way yields nothing and wipes its ephemeral key itself.
+  // Wipes the keys, then tells whoever listens. Later calls change nothing, but return when that is
+  // done. Waits for no hardware: a handshake's step that is under way yields nothing and wipes its
+  // ephemeral key itself.
   void End(const Error& reason);
   // Called once when the session ends, on the thread that ends it, after its keys are gone. Set
   // before the session is shared.
@@ -74,6 +75,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
 
  private:
   Result<session::StepResult> StepNow(ByteView input, const session::SignTranscript& sign);
+  void EndNow(const Error& reason);
   Result<void> CheckEstablished() const;
   // With engine_mutex_ held. Wipes what an End that did not wait has left.
   Result<void> CheckOpen();
@@ -82,6 +84,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   std::function<void(const Error&)> on_end_;
   std::mutex engine_mutex_;  // held while the engine works; taken before mutex_
   std::unique_ptr<session::Engine> engine_;
+  std::once_flag end_;
   mutable std::mutex mutex_;  // of what follows; never held for long
   std::optional<Error> ended_;
   SessionCounters counters_;

@@ -30,16 +30,8 @@ Result<void> Registry::RemoveModule(const std::string& name) {
   return {};
 }
 
-Result<void> Registry::RemoveIdentity(const std::string& key) {
-  for (auto module = modules_.begin(); module != modules_.end();) {
-    if (module->second != key) {
-      ++module;
-      continue;
-    }
-    KEYWARD_TRY(store_->DeleteModule(module->first));
-    module = modules_.erase(module);
-  }
-  return {};
+void Registry::ForgetIdentity(const std::string& key) {
+  std::erase_if(modules_, [&key](const auto& module) { return module.second == key; });
 }
 
 Result<void> Registry::EnrolPeer(const std::string& name, const PublicKey& key) {

@@ -20,8 +20,8 @@ class Registry {
   Result<void> EnrolModule(const std::string& name, const std::string& key);
   // Errors also: kNotFound.
   Result<void> RemoveModule(const std::string& name);
-  // Removes every module whose identity is `key`.
-  Result<void> RemoveIdentity(const std::string& key);
+  // Forgets every module whose identity was `key`, which the store has deleted.
+  void ForgetIdentity(const std::string& key);
   // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519).
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key);
   // Errors also: kNotFound.

@@ -203,7 +203,10 @@ Result<void> Store::RevokeVersions(const std::vector<KeyId>& ids) {
 }
 
 Result<void> Store::DeleteKey(const std::string& name) {
-  return Statement(database_, "DELETE FROM key WHERE name = ?").Bind(name).Run();
+  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
+  KEYWARD_TRY(Statement(database_, "DELETE FROM module WHERE key = ?").Bind(name).Run());
+  KEYWARD_TRY(Statement(database_, "DELETE FROM key WHERE name = ?").Bind(name).Run());
+  return transaction.Commit();
 }
 
 Result<void> Store::PutModule(const ModuleRecord& module) {

