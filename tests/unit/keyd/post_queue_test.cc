@@ -56,6 +56,7 @@ TEST_F(PostQueueTest, WorkOfManyThreadsAllRunsOnOne) {
   constexpr int kEach = 250;
   int ran = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < kEach; ++j) posts_->Post([&ran] { ++ran; });
