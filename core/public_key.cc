@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 #include <sodium.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -140,6 +141,10 @@ Result<PublicKey> PublicKey::FromRsa(ByteView modulus, uint32_t exponent) {
 
 Result<PublicKey> PublicKey::FromSpki(ByteView der) {
   KEYWARD_ASSIGN(const PkeyPtr key, ParseSpki(der));
+  // OpenSSL also reads BER, whose last bytes need not be the key's, and one key has one
+  // fingerprint.
+  KEYWARD_ASSIGN(const Bytes canonical, SpkiOf(key.get()));
+  if (!std::ranges::equal(canonical, der)) return NotAKey();
   KEYWARD_ASSIGN(const Algorithm algorithm, AlgorithmOf(key.get()));
   if (algorithm == Algorithm::kEd25519 && !IsEd25519Key(der.last(crypto_core_ed25519_BYTES))) {
     return NotAKey();
@@ -178,8 +183,8 @@ std::string PublicKey::ToPem() const {
 }
 
 Bytes PublicKey::Fingerprint() const {
-  Bytes digest(32);
-  EVP_Digest(spki_.data(), spki_.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  Bytes digest(crypto_hash_sha256_BYTES);
+  crypto_hash_sha256(digest.data(), spki_.data(), spki_.size());  // cannot fail
   return digest;
 }
 

@@ -38,8 +38,7 @@ void* MapMemfdSecret() {
   }
   close(static_cast<int>(fd));
   if (pages == MAP_FAILED) return nullptr;
-  // The limit on locked memory was charged by mmap; touching the pages takes them now, not in a
-  // use.
+  // mmap has charged the limit on locked memory; writing takes the pages now rather than on use.
   sodium_memzero(pages, kChunk);
   return pages;
 }
@@ -88,8 +87,9 @@ class Pool {
     if (pages == nullptr && use_.reserved == 0) use_.kind = SecretMemoryKind::kLockedPages;
     if (pages == nullptr && use_.kind == SecretMemoryKind::kLockedPages) pages = MapLockedPages();
     if (pages == nullptr) {
-      return Fail(Error(ErrorCode::kResourceExhausted, "no more memory can be locked for secrets")
-                      .WithCause("raise LimitMEMLOCK (ulimit -l)"));
+      return Fail(
+          ErrorCode::kResourceExhausted,
+          "no more memory can be locked for secrets: raise keyd's LimitMEMLOCK= (ulimit -l)");
     }
     if (madvise(pages, kChunk, MADV_DONTDUMP) != 0 || madvise(pages, kChunk, MADV_DONTFORK) != 0) {
       const int error = errno;

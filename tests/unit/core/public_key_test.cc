@@ -67,6 +67,16 @@ TEST(PublicKeyTest, Ed25519KeyThatAnybodyCouldSignForIsRefused) {
   }
 }
 
+// OpenSSL also reads a SEQUENCE of indefinite length. The last 32 bytes are then not the key; of
+// this one they are a point all the same.
+TEST(PublicKeyTest, AnEd25519KeyInBerIsRefused) {
+  const std::string raw = "2c072c3527954198790bdf1f11d1f4aee6706f779dd6bec4951e917073478c97";
+  ASSERT_OK_AND_ASSIGN(const Bytes der, FromHex("302a300506032b6570032100" + raw));
+  EXPECT_OK(PublicKey::FromSpki(der));
+  ASSERT_OK_AND_ASSIGN(const Bytes ber, FromHex("3080300506032b6570032100" + raw + "0000"));
+  EXPECT_THAT(PublicKey::FromSpki(ber), FailsWith(ErrorCode::kMalformed));
+}
+
 TEST(PublicKeyTest, NonsenseIsRefused) {
   EXPECT_THAT(PublicKey::FromSpki(AsBytes("nonsense")), FailsWith(ErrorCode::kMalformed));
   EXPECT_THAT(PublicKey::FromEd25519(Bytes(31)), FailsWith(ErrorCode::kMalformed));
