@@ -100,13 +100,14 @@ Result<double> HandshakeThroughKeyd() {
 }
 
 Result<double> HandshakeInProcess(const TokenKey& token, const std::string& state_directory) {
+  SystemRng rng;
   hsm::HsmFactory factory({.module_path = token.module,
                            .token_label = token.label,
                            .pin_file = token.pin_file,
                            .pin_credential = "",
-                           .state_directory = state_directory});
+                           .state_directory = state_directory},
+                          rng);
   KEYWARD_ASSIGN(const std::unique_ptr<Custodian> custodian, factory.Make());
-  SystemRng rng;
   const SystemClock clock;
   KeyId id{};
   rng.Fill(id);

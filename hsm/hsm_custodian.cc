@@ -11,19 +11,20 @@ Result<HsmCustodian::Profile> HsmCustodian::Inspect(const Session& session,
   return Profile{std::move(algorithms), fmt::format("{} token '{}'", token.model, label)};
 }
 
-Result<std::unique_ptr<Custodian>> HsmCustodian::Create(std::shared_ptr<TokenAccess> access) {
+Result<std::unique_ptr<Custodian>> HsmCustodian::Create(std::shared_ptr<TokenAccess> access,
+                                                        Rng& rng) {
   const std::string label = access->token_label();
   auto link = std::make_unique<Link>(std::move(access));
   KEYWARD_ASSIGN(Profile profile,
                  link->Run([&](const Session& session) { return Inspect(session, label); }));
-  return std::unique_ptr<Custodian>(new HsmCustodian(std::move(link), std::move(profile)));
+  return std::unique_ptr<Custodian>(new HsmCustodian(std::move(link), std::move(profile), rng));
 }
 
-HsmCustodian::HsmCustodian(std::unique_ptr<Link> link, Profile profile)
+HsmCustodian::HsmCustodian(std::unique_ptr<Link> link, Profile profile, Rng& rng)
     : link_(std::move(link)),
       description_(std::move(profile.description)),
       signer_(*link_, std::move(profile.algorithms)),
-      sealer_(*link_) {}
+      sealer_(*link_, rng) {}
 
 Result<void> HsmCustodian::CheckHealth() {
   return link_->Run([](const Session& session) -> Result<void> {

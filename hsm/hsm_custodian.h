@@ -14,7 +14,7 @@ namespace keyward::hsm {
 class HsmCustodian final : public Custodian {
  public:
   // Connects. Errors: those of HsmFactory::Make.
-  static Result<std::unique_ptr<Custodian>> Create(std::shared_ptr<TokenAccess> access);
+  static Result<std::unique_ptr<Custodian>> Create(std::shared_ptr<TokenAccess> access, Rng& rng);
 
   Signer& signer() override { return signer_; }
   Sealer& sealer() override { return sealer_; }
@@ -27,7 +27,7 @@ class HsmCustodian final : public Custodian {
     std::string description;
   };
   static Result<Profile> Inspect(const Session& session, const std::string& label);
-  HsmCustodian(std::unique_ptr<Link> link, Profile profile);
+  HsmCustodian(std::unique_ptr<Link> link, Profile profile, Rng& rng);
 
   std::unique_ptr<Link> link_;
   std::string description_;

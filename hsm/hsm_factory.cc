@@ -7,11 +7,13 @@
 
 namespace keyward::hsm {
 
-HsmFactory::HsmFactory(HsmOptions options)
-    : access_(std::make_shared<TokenAccess>(std::move(options))) {}
+HsmFactory::HsmFactory(HsmOptions options, Rng& rng)
+    : access_(std::make_shared<TokenAccess>(std::move(options))), rng_(rng) {}
 
 HsmFactory::~HsmFactory() = default;
 
-Result<std::unique_ptr<Custodian>> HsmFactory::Make() { return HsmCustodian::Create(access_); }
+Result<std::unique_ptr<Custodian>> HsmFactory::Make() {
+  return HsmCustodian::Create(access_, rng_);
+}
 
 }  // namespace keyward::hsm

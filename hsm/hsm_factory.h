@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/custodian.h"
+#include "core/rng.h"
 
 namespace keyward::hsm {
 
@@ -31,7 +32,8 @@ struct HsmOptions {
 // session of its own and is used by one thread. They may outlive the factory.
 class HsmFactory {
  public:
-  explicit HsmFactory(HsmOptions options);
+  // `rng` outlives the factory and its custodians.
+  HsmFactory(HsmOptions options, Rng& rng);
   ~HsmFactory();
   HsmFactory(const HsmFactory&) = delete;
   HsmFactory& operator=(const HsmFactory&) = delete;
@@ -44,6 +46,7 @@ class HsmFactory {
 
  private:
   std::shared_ptr<TokenAccess> access_;
+  Rng& rng_;
 };
 
 }  // namespace keyward::hsm

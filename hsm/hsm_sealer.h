@@ -19,8 +19,8 @@ namespace keyward::hsm {
 // has no way to make an object unless it exists. All then seal under the one of lowest CKA_ID.
 class HsmSealer final : public Sealer {
  public:
-  // `link` must outlive the sealer.
-  explicit HsmSealer(Link& link) : link_(link) {}
+  // Both must outlive the sealer.
+  HsmSealer(Link& link, Rng& rng) : link_(link), rng_(rng) {}
 
   Result<Bytes> Seal(const SecretBytes& secret, ByteView context) override;
   Result<SecretBytes> Unseal(ByteView blob, ByteView context) override;
@@ -41,7 +41,7 @@ class HsmSealer final : public Sealer {
   auto WithKey(Find find, Work work);
 
   Link& link_;
-  SystemRng rng_;
+  Rng& rng_;
   // Good for one epoch of the link.
   std::map<KeyId, CK_OBJECT_HANDLE> handles_;
   std::optional<WrappingKey> sealing_key_;

@@ -12,14 +12,15 @@ namespace {
 constexpr size_t kTpmThreads = 1;  // a TPM is serial
 constexpr size_t kHsmThreads = 4;  // each with a PKCS#11 session of its own
 
-CustodianFactory HsmFactory(const policy::HsmSettings& settings,
-                            const std::string& state_directory) {
+CustodianFactory HsmFactory(const policy::HsmSettings& settings, const std::string& state_directory,
+                            Rng& rng) {
   auto factory = std::make_shared<hsm::HsmFactory>(
       hsm::HsmOptions{.module_path = settings.module,
                       .token_label = settings.token,
                       .pin_file = settings.pin_file.value_or(""),
                       .pin_credential = settings.pin_credential.value_or(""),
-                      .state_directory = state_directory});
+                      .state_directory = state_directory},
+      rng);
   return [factory] { return factory->Make(); };
 }
 
@@ -41,8 +42,8 @@ Result<KeyRingPools> MakeCustodians(const policy::Policy& policy,
   KeyRingPools pools;
   if (policy.hsm()) {
     pools.emplace("hsm",
-                  std::make_unique<CustodianPool>("hsm", HsmFactory(*policy.hsm(), state_directory),
-                                                  kHsmThreads, clock));
+                  std::make_unique<CustodianPool>(
+                      "hsm", HsmFactory(*policy.hsm(), state_directory, rng), kHsmThreads, clock));
   }
   if (policy.tpm()) {
     pools.emplace("tpm",

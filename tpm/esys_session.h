@@ -12,7 +12,7 @@ namespace keyward::tpm {
 // so that a listener on the bus cannot derive its keys, and an answer that was not made by that TPM
 // is refused. Parameters are encrypted with AES-128-CFB. Kept open and used again: opening one
 // costs a key agreement in the TPM. TPM 2.0 part 1, 19 "Authorizations and Acknowledgments" and 21
-// "Session- based encryption".
+// "Session-based encryption".
 class EsysSession {
  public:
   // Which of the first parameters travel encrypted. A command says which it has; asking for one

@@ -12,8 +12,7 @@ namespace keyward::tpm {
 // one:
 //
 // - The private half can be unwrapped by this TPM alone, under the storage primary.
-// - Each use takes an authorization value of 32 random bytes, proved by HMAC and never sent. It
-// stands
+// - Each use takes an authorization value of 32 random bytes, proved by HMAC and never sent. It is
 //   in the reference, sealed by the same TPM for exactly this key (its id and its name). Without
 //   that value a loaded key is of no use to other clients of the TPM, nor to someone who can send
 //   commands on its bus; and as the value is sealed to the name, parts of two references cannot be

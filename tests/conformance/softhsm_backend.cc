@@ -17,11 +17,13 @@ class SoftHsmBackend final : public Backend {
 
  private:
   SoftHsmToken token_;
+  SystemRng rng_;
   hsm::HsmFactory factory_{{.module_path = SoftHsmToken::kModulePath,
                             .token_label = SoftHsmToken::kLabel,
                             .pin_file = token_.pin_file(),
                             .pin_credential = "",
-                            .state_directory = token_.state_directory()}};
+                            .state_directory = token_.state_directory()},
+                           rng_};
 };
 
 const RegisterBackend kRegistration("SoftHsm", [] { return std::make_unique<SoftHsmBackend>(); });

@@ -24,15 +24,13 @@ class HsmCustodianTest : public HsmFixture {
     const auto module = HsmModule::Load(SoftHsmToken::kModulePath).value();
     return Session::Open(module, FindToken(*module, SoftHsmToken::kLabel).value()).value();
   }
-
-  SystemRng rng_;
 };
 
 TEST_F(HsmCustodianTest, AMissingModuleIsNamedAndTriedAgainLater) {
   HsmOptions options = Options();
   const std::filesystem::path link = token_.folder() / "module.so";
   options.module_path = link;
-  HsmFactory factory(options);
+  HsmFactory factory(options, rng_);
   const auto missing = factory.Make();
   ASSERT_THAT(missing, FailsWith(ErrorCode::kCustodianUnavailable));
   EXPECT_EQ(missing.error().action(), Action::kProvision);
@@ -45,12 +43,12 @@ TEST_F(HsmCustodianTest, AMissingModuleIsNamedAndTriedAgainLater) {
 TEST_F(HsmCustodianTest, AFileThatIsNoModuleIsRefused) {
   HsmOptions options = Options();
   options.module_path = token_.pin_file();
-  EXPECT_THAT(HsmFactory(options).Make(), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(HsmFactory(options, rng_).Make(), FailsWith(ErrorCode::kCustodianUnavailable));
 }
 
 TEST_F(HsmCustodianTest, AMissingTokenIsNamedAndFoundOnceItIsThere) {
   token_.TakeAway();
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   const auto missing = factory.Make();
   ASSERT_THAT(missing, FailsWith(ErrorCode::kCustodianUnavailable));
   EXPECT_EQ(missing.error().action(), Action::kProvision);
@@ -62,17 +60,17 @@ TEST_F(HsmCustodianTest, ALabelThatNoTokenCanHaveIsAConfigurationError) {
   for (const std::string& label : {std::string(), std::string(33, 'x')}) {
     HsmOptions options = Options();
     options.token_label = label;
-    EXPECT_THAT(HsmFactory(options).Make(), FailsWith(ErrorCode::kConfiguration));
+    EXPECT_THAT(HsmFactory(options, rng_).Make(), FailsWith(ErrorCode::kConfiguration));
   }
 }
 
 TEST_F(HsmCustodianTest, SaysWhichTokenItIs) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   EXPECT_EQ(custodian->Describe(), "SoftHSM v2 token 'keyward-test'");
 }
 
 TEST_F(HsmCustodianTest, PrivateHalvesAreSensitiveAndNeverExtractable) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   const KeyId id = NewId();
   ASSERT_OK(custodian->signer().GenerateKey(Algorithm::kEd25519, id));
   ASSERT_OK(custodian->sealer().Seal(SecretBytes::Random(32, rng_).value(), {}));
@@ -96,7 +94,7 @@ TEST_F(HsmCustodianTest, PrivateHalvesAreSensitiveAndNeverExtractable) {
 }
 
 TEST_F(HsmCustodianTest, DestroyingAndSweepingTakeBothHalves) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   const KeyId destroyed = NewId();
   const KeyId swept = NewId();
   ASSERT_OK_AND_ASSIGN(const GeneratedKey key,
@@ -112,7 +110,7 @@ TEST_F(HsmCustodianTest, DestroyingAndSweepingTakeBothHalves) {
 }
 
 TEST_F(HsmCustodianTest, TheSweepTakesAPublicHalfWithoutItsPrivateOne) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   const KeyId id = NewId();
   ASSERT_OK(custodian->signer().GenerateKey(Algorithm::kEcdsaP256, id));
   const Session session = OpenSession();
@@ -124,12 +122,12 @@ TEST_F(HsmCustodianTest, TheSweepTakesAPublicHalfWithoutItsPrivateOne) {
 }
 
 TEST_F(HsmCustodianTest, BlobsOfTwoWrappingKeysOpenAndNewOnesUseTheFirst) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
   ASSERT_OK_AND_ASSIGN(const Bytes before, custodian->sealer().Seal(secret, {}));
   const KeyId lowest = {};
   ASSERT_OK(OpenSession().GenerateKey(CKM_AES_KEY_GEN, NewWrappingKey(lowest)));
-  ASSERT_OK_AND_ASSIGN(const auto restarted, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto restarted, HsmFactory(Options(), rng_).Make());
   ASSERT_OK(restarted->sealer().Unseal(before, {}));
   ASSERT_OK_AND_ASSIGN(const Bytes after, restarted->sealer().Seal(secret, {}));
   EXPECT_TRUE(std::ranges::equal(ByteView(after).subspan(1, lowest.size()), lowest));
@@ -140,7 +138,7 @@ TEST_F(HsmCustodianTest, BlobsOfTwoWrappingKeysOpenAndNewOnesUseTheFirst) {
 }
 
 TEST_F(HsmCustodianTest, ABlobWhoseWrappingKeyIsGoneIsOfAnotherToken) {
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
   ASSERT_OK_AND_ASSIGN(const Bytes blob, custodian->sealer().Seal(secret, {}));
   const Session session = OpenSession();
@@ -152,7 +150,7 @@ TEST_F(HsmCustodianTest, ABlobWhoseWrappingKeyIsGoneIsOfAnotherToken) {
 
 // With SoftHSM a C_Finalize during a C_Sign is a crash, so this one ends the program if it fails.
 TEST_F(HsmCustodianTest, ReloadsWhileOtherThreadsSign) {
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   ASSERT_OK_AND_ASSIGN(const auto custodian, factory.Make());
   ASSERT_OK_AND_ASSIGN(const GeneratedKey key,
                        custodian->signer().GenerateKey(Algorithm::kEcdsaP256, NewId()));
@@ -185,7 +183,7 @@ TEST_F(HsmCustodianTest, ReloadsWhileOtherThreadsSign) {
 }
 
 TEST_F(HsmCustodianTest, CustodiansOutliveTheirFactory) {
-  auto factory = std::make_unique<HsmFactory>(Options());
+  auto factory = std::make_unique<HsmFactory>(Options(), rng_);
   ASSERT_OK_AND_ASSIGN(const auto custodian, factory->Make());
   factory.reset();
   EXPECT_OK(custodian->CheckHealth());

@@ -29,6 +29,7 @@ class HsmFixture : public ::testing::Test {
   }
 
   SoftHsmToken token_;
+  SystemRng rng_;
 };
 
 }  // namespace keyward::hsm

@@ -32,13 +32,13 @@ class PinRulesTest : public HsmFixture {
 };
 
 TEST_F(PinRulesTest, TheRightPinLogsInAndLeavesNoRecord) {
-  EXPECT_OK(HsmFactory(Options()).Make());
+  EXPECT_OK(HsmFactory(Options(), rng_).Make());
   EXPECT_TRUE(fs::is_empty(token_.state_directory()));
 }
 
 TEST_F(PinRulesTest, AWrongPinIsTriedOnceByOneFactory) {
   token_.WritePin("1111");
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   EXPECT_THAT(factory.Make(), FailsWith(ErrorCode::kPinRejected));
   EXPECT_TRUE(AWrongPinWasTried());
   LogInByHand();
@@ -48,9 +48,9 @@ TEST_F(PinRulesTest, AWrongPinIsTriedOnceByOneFactory) {
 
 TEST_F(PinRulesTest, AWrongPinIsNotTriedAgainByALaterProcess) {
   token_.WritePin("1111");
-  EXPECT_THAT(HsmFactory(Options()).Make(), FailsWith(ErrorCode::kPinRejected));
+  EXPECT_THAT(HsmFactory(Options(), rng_).Make(), FailsWith(ErrorCode::kPinRejected));
   LogInByHand();
-  EXPECT_THAT(HsmFactory(Options()).Make(), FailsWith(ErrorCode::kPinRejected));
+  EXPECT_THAT(HsmFactory(Options(), rng_).Make(), FailsWith(ErrorCode::kPinRejected));
   EXPECT_FALSE(AWrongPinWasTried()) << "the PIN was tried again";
   struct stat status{};
   ASSERT_EQ(stat(RejectionFile().c_str(), &status), 0);
@@ -59,7 +59,7 @@ TEST_F(PinRulesTest, AWrongPinIsNotTriedAgainByALaterProcess) {
 
 TEST_F(PinRulesTest, ThreadsDoNotTryARefusedPinAgain) {
   token_.WritePin("1111");
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   const auto refused = [&] { EXPECT_THAT(factory.Make(), FailsWith(ErrorCode::kPinRejected)); };
   refused();
   LogInByHand();
@@ -72,7 +72,7 @@ TEST_F(PinRulesTest, ThreadsDoNotTryARefusedPinAgain) {
 
 TEST_F(PinRulesTest, ACorrectedFileIsTried) {
   token_.WritePin("1111");
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   EXPECT_THAT(factory.Make(), FailsWith(ErrorCode::kPinRejected));
   token_.WritePin(SoftHsmToken::kPin);  // without a newline, which is right as well
   EXPECT_OK(factory.Make());
@@ -80,7 +80,7 @@ TEST_F(PinRulesTest, ACorrectedFileIsTried) {
 
 TEST_F(PinRulesTest, AnotherWrongPinIsTriedOnceToo) {
   token_.WritePin("1111");
-  HsmFactory factory(Options());
+  HsmFactory factory(Options(), rng_);
   EXPECT_THAT(factory.Make(), FailsWith(ErrorCode::kPinRejected));
   LogInByHand();
   token_.WritePin("2222");
@@ -95,20 +95,20 @@ TEST_F(PinRulesTest, NoPinIsTriedWhenARefusalCouldNotBeRecorded) {
   token_.WritePin("1111");
   HsmOptions options = Options();
   options.state_directory = token_.folder() / "missing";
-  EXPECT_THAT(HsmFactory(options).Make(), FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(HsmFactory(options, rng_).Make(), FailsWith(ErrorCode::kIo));
   EXPECT_FALSE(AWrongPinWasTried());
 }
 
 TEST_F(PinRulesTest, ADamagedRecordStopsEveryTry) {
   std::ofstream(RejectionFile()) << "no line";
-  EXPECT_THAT(HsmFactory(Options()).Make(), FailsWith(ErrorCode::kDataCorrupt));
+  EXPECT_THAT(HsmFactory(Options(), rng_).Make(), FailsWith(ErrorCode::kDataCorrupt));
   fs::remove(RejectionFile());
-  EXPECT_OK(HsmFactory(Options()).Make());
+  EXPECT_OK(HsmFactory(Options(), rng_).Make());
 }
 
 TEST_F(PinRulesTest, NoErrorShowsThePin) {
   token_.WritePin("70707070");
-  const auto refused = HsmFactory(Options()).Make();
+  const auto refused = HsmFactory(Options(), rng_).Make();
   ASSERT_THAT(refused, FailsWith(ErrorCode::kPinRejected));
   EXPECT_EQ(refused.error().action(), Action::kProvision);
   EXPECT_EQ((refused.error().ToString() + refused.error().cause()).find("70707070"),

@@ -50,13 +50,11 @@ class SharedTokenTest : public HsmFixture {
         .Add(CKA_VALUE, Bytes(32, 0x01));
     return key;
   }
-
-  SystemRng rng_;
 };
 
 TEST_F(SharedTokenTest, AWrappingKeyThatSomebodyPlantedSealsNothing) {
   ASSERT_NO_FATAL_FAILURE(Plant(AesKey(Bytes(32, 0x07))));
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
   ASSERT_OK_AND_ASSIGN(const Bytes blob, custodian->sealer().Seal(secret, kContext));
   ASSERT_NO_FATAL_FAILURE(Plant(AesKey(Bytes(32, 0x08))));
@@ -69,25 +67,25 @@ TEST_F(SharedTokenTest, AWrappingKeyThatSomebodyPlantedSealsNothing) {
   ASSERT_OK_AND_ASSIGN(const auto found, session.Find(std::move(planted)));
   EXPECT_EQ(found.size(), 2U);
   for (const CK_OBJECT_HANDLE key : found) ASSERT_OK(session.Destroy(key));
-  ASSERT_OK_AND_ASSIGN(const auto restarted, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto restarted, HsmFactory(Options(), rng_).Make());
   EXPECT_OK(restarted->sealer().Unseal(blob, kContext));
 }
 
 TEST_F(SharedTokenTest, AKeyPlantedUnderTheIdOfAnotherDoesNotBlockIt) {
   std::optional<GeneratedKey> key;
   {
-    ASSERT_OK_AND_ASSIGN(const auto maker, HsmFactory(Options()).Make());
+    ASSERT_OK_AND_ASSIGN(const auto maker, HsmFactory(Options(), rng_).Make());
     ASSERT_OK_AND_ASSIGN(key, maker->signer().GenerateKey(Algorithm::kEcdsaP256, kId));
   }
   ASSERT_NO_FATAL_FAILURE(Plant(P256Key(kId)));
-  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options()).Make());
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const Bytes signature, custodian->signer().Sign(key->reference, kContext));
   EXPECT_OK(key->public_key.Verify(kContext, signature));
 }
 
 // Two factories share no lock, as two processes do not.
 TEST_F(SharedTokenTest, FirstSealsAtTheSameMomentEndUpUnderOneKey) {
-  std::array<HsmFactory, 2> factories = {HsmFactory(Options()), HsmFactory(Options())};
+  std::array<HsmFactory, 2> factories = {HsmFactory(Options(), rng_), HsmFactory(Options(), rng_)};
   ASSERT_OK_AND_ASSIGN(const auto witness, factories[0].Make());
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
   std::array<Result<Bytes>, 2> blobs;
