@@ -10,7 +10,7 @@ namespace {
 // A key made by slow hardware outlasts the usual time of a call.
 constexpr std::chrono::milliseconds kGenerationTimeout = std::chrono::minutes(3);
 
-KeyVersion VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint64_t>& row) {
+VersionSummary VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint64_t>& row) {
   return {.number = row.get<0>(),
           .state = row.get<1>(),
           .spki = row.get<2>(),
@@ -18,8 +18,8 @@ KeyVersion VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint
 }
 
 // The PublicKey property fails for a key without an active version, which is to be shown as well.
-Bytes ActiveSpki(const std::vector<KeyVersion>& versions) {
-  const auto active = std::ranges::find(versions, "active", &KeyVersion::state);
+Bytes ActiveSpki(const std::vector<VersionSummary>& versions) {
+  const auto active = std::ranges::find(versions, "active", &VersionSummary::state);
   return active == versions.end() ? Bytes() : active->spki;
 }
 
@@ -142,12 +142,13 @@ class BusAdminClient final : public AdminClient {
   Result<std::vector<SessionSummary>> ListSessions() override { return Ask(SessionsFromBus); }
 
   Result<uint32_t> EndSession(const std::string& id) override {
-    if (id.empty()) return Fail(ErrorCode::kInvalidArgument, "which session is not said");
+    if (id.empty()) return Fail(ErrorCode::kInvalidArgument, "name the session that is to end");
     return End(id, "");
   }
 
   Result<uint32_t> EndSessionsOf(const std::string& module) override {
-    if (module.empty()) return Fail(ErrorCode::kInvalidArgument, "which module is not said");
+    if (module.empty())
+      return Fail(ErrorCode::kInvalidArgument, "name the module whose sessions are to end");
     return End("", module);
   }
 

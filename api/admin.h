@@ -15,7 +15,7 @@
 
 namespace keyward {
 
-struct CustodianStatus {
+struct CustodianSummary {
   std::string name;         // "hsm", "tpm"
   std::string description;  // "SoftHSM v2 token 'keyward'"
   std::string state;        // "ok", or the name of an ErrorCode
@@ -26,14 +26,14 @@ struct ServiceStatus {
   std::string version;
   std::string health;         // "ok", "degraded"
   std::string secret_memory;  // "memfd_secret", "locked pages"
-  std::vector<CustodianStatus> custodians;
+  std::vector<CustodianSummary> custodians;
   uint32_t sessions = 0;
   std::chrono::seconds uptime{};
 };
 
-struct KeyVersion {
+struct VersionSummary {
   uint32_t number = 0;
-  std::string state;  // "pending", "active", "retiring", "retired", "revoked", "destroyed"
+  std::string state;  // "active", "retiring", "revoked"
   Bytes spki;         // DER SubjectPublicKeyInfo
   WallTime created;
 };
@@ -44,7 +44,7 @@ struct KeyDetails {
   std::string custody;
   std::string custodian;
   Bytes spki;  // of the active version; empty when there is none
-  std::vector<KeyVersion> versions;
+  std::vector<VersionSummary> versions;
 };
 
 struct KeyRequest {
@@ -113,8 +113,8 @@ class AdminClient {
   virtual Result<uint32_t> EndSessionsOf(const std::string& module) = 0;
   virtual Result<uint32_t> EndAllSessions() = 0;
 
-  // The old policy stays in force when the new one does not hold. Errors: kConfiguration, with the
-  // lines that are wrong.
+  // The old policy stays in force when the new one is not valid. Errors: kConfiguration, with the
+  // lines that are wrong; kIo.
   virtual Result<void> ReloadPolicy() = 0;
 };
 

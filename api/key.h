@@ -26,8 +26,8 @@ class Key {
   const std::string& name() const { return name_; }
 
   // Signs `payload` if it is what `purpose` says; the formats are those of PublicKey::Verify.
-  // Errors: kMalformed (not what the purpose says), kPermissionDenied (a purpose
-  // that the policy does not grant), kCustodianUnavailable, kBusy.
+  // Errors: kMalformed (not what the purpose says), kPermissionDenied (a purpose that the policy
+  // does not grant), kCustodianUnavailable, kBusy.
   Result<Bytes> SignHandshake(Purpose purpose, ByteView payload);
   // The active version's, from keyd, over the bus. Errors: kNotFound, kUnreachable.
   Result<PublicKey> GetPublicKey() const;

@@ -82,18 +82,6 @@ Result<std::vector<Bytes>> Session::SealMany(std::span<const ByteView> plaintext
                             Deadline(kDefaultTimeout));
 }
 
-Result<std::vector<OpenedMessage>> Session::OpenMany(std::span<const ByteView> frames) {
-  KEYWARD_ASSIGN(const std::vector<Bytes> bodies,
-                 channel_->CallMany(Opcode::kOpen, {}, frames, Deadline(kDefaultTimeout)));
-  std::vector<OpenedMessage> messages;
-  messages.reserve(bodies.size());
-  for (const Bytes& body : bodies) {
-    KEYWARD_ASSIGN(OpenedMessage message, ParseOpened(body));
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
-
 Result<void> Session::Rekey() {
   KEYWARD_TRY(channel_->Call(Opcode::kRekey, {}, {}, Deadline(kDefaultTimeout)));
   return {};

@@ -67,11 +67,10 @@ class Session {
   // kMalformed, kTooLarge, kAuthenticationFailed, kReplayed, kWrongState. A frame that fails
   // changes nothing.
   Result<OpenedMessage> Open(ByteView frame);
-  // The same for many at once, in order, without a round trip for each. An error loses the results
-  // of the whole batch, so close the session then.
+  // Seals many at once, in order, without a round trip for each. An error loses the frames of the
+  // whole batch, so close the session then.
   Result<std::vector<Bytes>> SealMany(std::span<const ByteView> plaintexts,
                                       std::string_view metadata = {});
-  Result<std::vector<OpenedMessage>> OpenMany(std::span<const ByteView> frames);
   // Moves what this end seals to a fresh key; the peer follows by itself. Errors: kWrongState.
   Result<void> Rekey();
   // Ends the session at keyd, which confirms it; whatever happens, this end is closed. The peer is

@@ -12,7 +12,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #if __has_include(<sdbus-c++/VTableItems.h>)
 #define KEYWARD_SDBUS_2 1
@@ -26,12 +25,8 @@ namespace keyward::bus {
 using ObjectPath = sdbus::ObjectPath;
 #if KEYWARD_SDBUS_2
 using ServiceName = sdbus::ServiceName;
-using InterfaceName = sdbus::InterfaceName;
-using PropertyName = sdbus::PropertyName;
 #else
 using ServiceName = std::string;
-using InterfaceName = std::string;
-using PropertyName = std::string;
 #endif
 
 inline sdbus::Error MakeError(const std::string& name, const std::string& message) {
@@ -87,11 +82,6 @@ inline void ProcessPending(sdbus::IConnection& connection) {
   while (connection.processPendingRequest()) {
   }
 #endif
-}
-
-inline void EmitPropertiesChanged(sdbus::IObject& object, const std::string& interface,
-                                  const std::vector<PropertyName>& properties) {
-  object.emitPropertiesChangedSignal(InterfaceName(interface), properties);
 }
 
 // Connects to the bus at `address`; at "", to the system bus (DBUS_SYSTEM_BUS_ADDRESS, where set).

@@ -11,7 +11,7 @@ constexpr uint32_t kLongestWait = 86400;  // seconds
 
 Json StatusJson(const ServiceStatus& status) {
   Json custodians = Json::array();
-  for (const CustodianStatus& custodian : status.custodians) {
+  for (const CustodianSummary& custodian : status.custodians) {
     custodians.push_back({{"name", custodian.name},
                           {"description", custodian.description},
                           {"state", custodian.state},
@@ -31,7 +31,7 @@ void PrintStatus(Shell& shell, const ServiceStatus& status) {
       Paint(status.health, ToneOfState(status.health), shell.color()), HumanDuration(status.uptime),
       status.sessions, status.sessions == 1 ? "" : "s", status.secret_memory);
   Table table({"CUSTODIAN", "STATE", "WHAT IT IS", "DETAIL"});
-  for (const CustodianStatus& custodian : status.custodians) {
+  for (const CustodianSummary& custodian : status.custodians) {
     table.Add({custodian.name,
                {custodian.state, ToneOfState(custodian.state)},
                custodian.description,

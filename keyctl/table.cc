@@ -37,10 +37,9 @@ Tone ToneOfState(const std::string& state) {
                                                                   "established"};
   static constexpr std::array<std::string_view, 5> kPassing = {"pending", "retiring", "handshake",
                                                                "not enrolled", "degraded"};
-  static constexpr std::array<std::string_view, 2> kOver = {"retired", "closed"};
   if (IsOneOf(state, kGoodStates)) return Tone::kGood;
   if (IsOneOf(state, kPassing)) return Tone::kWarning;
-  if (IsOneOf(state, kOver)) return Tone::kFaint;
+  if (state == "closed") return Tone::kFaint;
   return Tone::kBad;
 }
 

@@ -22,7 +22,7 @@ class KeyCommandTest : public KeyctlTest {
                      .custody = "hardware",
                      .custodian = "hsm",
                      .spki = key.spki(),
-                     .versions = {{1, "retired", key.spki(), WallTime(std::chrono::seconds(0))},
+                     .versions = {{1, "retiring", key.spki(), WallTime(std::chrono::seconds(0))},
                                   {2, "active", key.spki(), WallTime(std::chrono::hours(24))}}};
   }
   std::string pem_;
@@ -56,8 +56,8 @@ TEST_F(KeyCommandTest, AnEmptyListSaysHowToGoOn) {
 
 TEST_F(KeyCommandTest, ShowTellsTheVersions) {
   EXPECT_EQ(Run({"key", "show", "frontend"}), ExitCode::kOk);
-  EXPECT_THAT(out_.str(), HasSubstr("1        retired  1970-01-01T00:00:00Z"));
-  EXPECT_THAT(out_.str(), HasSubstr("2        active   1970-01-02T00:00:00Z"));
+  EXPECT_THAT(out_.str(), HasSubstr("1        retiring  1970-01-01T00:00:00Z"));
+  EXPECT_THAT(out_.str(), HasSubstr("2        active    1970-01-02T00:00:00Z"));
 }
 
 TEST_F(KeyCommandTest, ShowPemPrintsTheKeyAndNothingElse) {
