@@ -37,7 +37,7 @@ inline constexpr std::array kExitCodes = {
     ExitCodeInfo{ExitCode::kNotFound, "no such key, module, peer or session"},
     ExitCodeInfo{ExitCode::kAlreadyExists, "it exists already"},
     ExitCodeInfo{ExitCode::kHardware, "the HSM or TPM does not serve; status: degraded"},
-    ExitCodeInfo{ExitCode::kConfiguration, "security.yaml does not hold"},
+    ExitCodeInfo{ExitCode::kConfiguration, "security.yaml is not valid"},
     ExitCodeInfo{ExitCode::kNotConfirmed, "not confirmed, so nothing was done"},
 };
 

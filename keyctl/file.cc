@@ -33,7 +33,8 @@ Result<std::string> ReadTextFile(const std::string& path, size_t limit) {
     if (got < 0) return FileError(errno);
     if (got == 0) return text;
     text.append(buffer.data(), static_cast<size_t>(got));
-    if (text.size() > limit) return Fail(ErrorCode::kTooLarge, "the file is too large to be one");
+    if (text.size() > limit)
+      return Fail(ErrorCode::kTooLarge, "the file is larger than such a file may be");
   }
 }
 

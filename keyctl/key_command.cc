@@ -24,7 +24,7 @@ Json SummaryJson(const KeySummary& key) {
           {"custodian", key.custodian}, {"state", key.state},         {"versions", key.versions}};
 }
 
-Json VersionJson(const KeyVersion& version) {
+Json VersionJson(const VersionSummary& version) {
   return {{"version", version.number},
           {"state", version.state},
           {"created", Timestamp(version.created)},
@@ -34,7 +34,7 @@ Json VersionJson(const KeyVersion& version) {
 
 Json DetailsJson(const KeyDetails& key) {
   Json versions = Json::array();
-  for (const KeyVersion& version : key.versions) versions.push_back(VersionJson(version));
+  for (const VersionSummary& version : key.versions) versions.push_back(VersionJson(version));
   return {{"name", key.name},           {"algorithm", key.algorithm},  {"custody", key.custody},
           {"custodian", key.custodian}, {"public_key", Pem(key.spki)}, {"versions", versions}};
 }
@@ -65,7 +65,7 @@ void PrintDetails(Shell& shell, const KeyDetails& key) {
   shell.Say(fmt::format("{}: {}, {} in {}\n", Printable(key.name), key.algorithm, key.custody,
                         key.custodian));
   Table table({"VERSION", "STATE", "CREATED", "FINGERPRINT (SHA-256)"});
-  for (const KeyVersion& version : key.versions) {
+  for (const VersionSummary& version : key.versions) {
     table.Add({std::to_string(version.number), Cell(version.state, ToneOfState(version.state)),
                Timestamp(version.created), Fingerprint(version.spki)});
   }
@@ -80,7 +80,7 @@ struct ShowArguments {
 
 Result<std::string> PemOf(const KeyDetails& key, uint32_t number) {
   Bytes spki = number == 0 ? key.spki : Bytes();
-  for (const KeyVersion& version : key.versions) {
+  for (const VersionSummary& version : key.versions) {
     if (number != 0 && version.number == number) spki = version.spki;
   }
   if (spki.empty()) {
@@ -113,11 +113,11 @@ Result<std::string> ChooseCustodian(AdminClient& admin) {
   KEYWARD_ASSIGN(const ServiceStatus status, admin.Status());
   if (status.custodians.size() == 1) return status.custodians.front().name;
   std::string names;
-  for (const CustodianStatus& custodian : status.custodians) {
+  for (const CustodianSummary& custodian : status.custodians) {
     names += (names.empty() ? "" : " or ") + custodian.name;
   }
   return Fail(ErrorCode::kInvalidArgument,
-              "which hardware is to keep it is not said; give --custodian " + names);
+              "keyd has more than one custodian; choose with --custodian " + names);
 }
 
 // A failure leaves the note's thread joined before anything else is written.
@@ -176,7 +176,8 @@ std::string Describe(const RevokeArguments& which) {
 
 Result<ExitCode> RevokeKey(Shell& shell, const RevokeArguments& which) {
   if (!shell.Confirm(
-          fmt::format("To {} for ever, and end every session that uses it?", Describe(which)))) {
+          fmt::format("About to {} for ever, and to end every session that uses it. Go on?",
+                      Describe(which)))) {
     return ExitCode::kNotConfirmed;
   }
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());

@@ -38,7 +38,7 @@ Result<ExitCode> CheckPolicy(Shell& shell, const std::string& file) {
   } else {
     PrintDiagnostics(shell, file, problems);
     if (checked) {
-      shell.Say(fmt::format("{} holds: {} module{}.", file, checked->modules().size(),
+      shell.Say(fmt::format("{} is valid: {} module{}.", file, checked->modules().size(),
                             checked->modules().size() == 1 ? "" : "s"));
     }
   }

@@ -176,10 +176,10 @@ TEST_F(PolicyCommandTest, CheckTellsEachProblemWithItsPlace) {
   EXPECT_EQ(OutJson().at("problems").at(0).at("line"), 2);
 }
 
-TEST_F(PolicyCommandTest, CheckPraisesAFileThatHolds) {
+TEST_F(PolicyCommandTest, CheckPraisesAValidFile) {
   const TemporaryFile file("version: 1\nmodules: {frontend: {users: [root]}}\n");
   EXPECT_EQ(Run({"policy", "check", file.path()}), ExitCode::kOk);
-  EXPECT_EQ(out_.str(), file.path() + " holds: 1 module.\n");
+  EXPECT_EQ(out_.str(), file.path() + " is valid: 1 module.\n");
   EXPECT_EQ(Run({"policy", "check", file.path(), "--json"}), ExitCode::kOk);
   EXPECT_EQ(OutJson().at("valid"), true);
 }
