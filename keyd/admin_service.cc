@@ -13,8 +13,7 @@ namespace {
 
 Result<void> CheckName(std::string_view name) {
   if (policy::IsName(name)) return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              "a name is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit");
+  return Fail(ErrorCode::kInvalidArgument, std::string("a name is ").append(policy::kNameRule));
 }
 
 // By the module that the session was opened as: that another one of the caller's would do is no

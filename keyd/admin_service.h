@@ -38,7 +38,10 @@ class AdminService {
   // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
   // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.
   Result<void> EnrolModule(const std::string& module, const std::string& key);
+  // Both removals give the number of sessions that ended. Errors: kNotFound, the store's.
   Result<uint32_t> RemoveModule(const std::string& module);
+  // `spki`: DER SubjectPublicKeyInfo, Ed25519. Errors: kInvalidArgument (name), kMalformed,
+  // kNotSupported, kAlreadyExists, the store's.
   Result<void> EnrolPeer(const std::string& peer, ByteView spki);
   Result<uint32_t> RemovePeer(const std::string& peer);
 

@@ -47,7 +47,7 @@ class KeyRing {
   const Key* Find(std::string_view name) const;
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
-  // Errors: kAlreadyExists, kInvalidArgument, kNotSupported, kBusy (also while the custodian has
+  // Errors: kAlreadyExists, kNotSupported, kBusy (also while the custodian has
   // not removed what a failed generation of that name left), the custodian's and the store's.
   void Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done);
   // A new active version beside the old, which retires. Errors: kNotFound, kRevoked (the whole key

@@ -50,8 +50,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
       : info_(std::move(info)), engine_(std::move(engine)) {}
 
   // A handshake may need the identity key, so its step runs where that key signs; `done` is called
-  // there, once. A failed step ends a session
-  // whose handshake is not over.
+  // there, once. A failed step ends a session whose handshake is not over.
   void Step(Bytes input, const StepDone& done);
   Result<void> Seal(ByteView plaintext, std::string_view metadata, Bytes& frame);
   Result<void> Open(ByteView frame, Bytes& plaintext, std::string& metadata);

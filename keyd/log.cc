@@ -16,8 +16,9 @@ void LogLine(LogLevel level, std::string_view line) {
   if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
 
-void LogError(std::string_view doing, const Error& error) {
-  Log(LogLevel::kWarning, "{}: {} [{}]", doing, error.ToString(), error.cause());
+void LogError(std::string_view doing, const Error& error, LogLevel level) {
+  const std::string cause = error.cause().empty() ? "" : " [" + error.cause() + "]";
+  Log(level, "{}: {}{}", doing, error.ToString(), cause);
 }
 
 }  // namespace keyward

@@ -20,7 +20,7 @@ void Log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
   LogLine(level, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// "doing: Code: message [cause]"
-void LogError(std::string_view doing, const Error& error);
+// "doing: Code: message (action) [cause]"; without a cause, no brackets.
+void LogError(std::string_view doing, const Error& error, LogLevel level = LogLevel::kWarning);
 
 }  // namespace keyward

@@ -112,7 +112,7 @@ int Main(int argc, char** argv) {
   }
   const Result<void> served = Serve(arguments);
   if (served) return 0;
-  Log(LogLevel::kError, "cannot start: {} [{}]", served.error().ToString(), served.error().cause());
+  LogError("cannot start", served.error(), LogLevel::kError);
   return kCannotStart;
 }
 

@@ -15,7 +15,7 @@ namespace keyward {
 namespace {
 
 std::unexpected<Error> Failed(ErrorCode code, const std::string& what) {
-  return Fail(Error(code, what + ": " + std::strerror(errno)));
+  return Fail(Error(code, what + ": " + std::strerror(errno)).WithAction(Action::kAskAdmin));
 }
 
 }  // namespace
@@ -39,7 +39,8 @@ Result<UniqueFd> LockDirectory(const std::string& directory) {
   UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   struct stat info{};
   if (!fd || fstat(fd.get(), &info) != 0) {
-    return Failed(ErrorCode::kIo, "the state directory " + directory + " cannot be opened");
+    return Failed(ErrorCode::kIo, "the state directory " + directory +
+                                      " must be there and belong to keyd's user, with mode 0700");
   }
   if (info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
     return Fail(ErrorCode::kConfiguration,
@@ -74,13 +75,13 @@ int ReadSignal(const UniqueFd& signals) {
 
 Result<std::string> ReadTextFile(const std::string& path, size_t max_size) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return Failed(ErrorCode::kIo, path);
+  if (!fd) return Failed(ErrorCode::kIo, "cannot read " + path);
   std::string text(max_size + 1, '\0');
   size_t size = 0;
   while (size < text.size()) {
     const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Failed(ErrorCode::kIo, path);
+    if (got < 0) return Failed(ErrorCode::kIo, "cannot read " + path);
     if (got == 0) break;
     size += static_cast<size_t>(got);
   }

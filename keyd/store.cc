@@ -53,14 +53,14 @@ Result<void> Prepare(sqlite3* database) {
   if (version == kSchemaVersion) return {};
   if (version != 0) {
     return Fail(ErrorCode::kConfiguration,
-                "the stored state was written by another version of Keyward");
+                "the stored state was written by a newer Keyward: run that version");
   }
   return Execute(database, kSchema);
 }
 
 std::unexpected<Error> Corrupt(const char* what) {
   return Fail(
-      Error(ErrorCode::kDataCorrupt, "the stored state does not hold together").WithCause(what));
+      Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithAction(Action::kAskAdmin).WithCause(what));
 }
 
 Result<std::vector<KeyRecord>> LoadKeys(sqlite3* database) {
@@ -108,8 +108,10 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   // SQLite would make the file with the umask's mode; its side files take over this one's.
   const UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file || fchmod(file.get(), 0600) != 0) {
-    return Fail(Error(ErrorCode::kIo, "the stored state cannot be opened")
-                    .WithCause(path + ": " + std::strerror(errno)));
+    return Fail(
+        Error(ErrorCode::kIo, "state.db cannot be opened: give it to keyd's user, mode 0600")
+            .WithAction(Action::kAskAdmin)
+            .WithCause(path + ": " + std::strerror(errno)));
   }
   sqlite3* database = nullptr;
   const int opened = sqlite3_open_v2(path.c_str(), &database,

@@ -8,10 +8,13 @@ Error StoreError(sqlite3* database, const char* doing) {
   const int code = sqlite3_errcode(database) & 0xff;
   const std::string cause = std::string(doing) + ": " + sqlite3_errmsg(database);
   if (code == SQLITE_FULL) {
-    return Error(ErrorCode::kIo, "the disk that holds the state is full").WithCause(cause);
+    return Error(ErrorCode::kIo, "the disk that holds the state is full: make room on it")
+        .WithAction(Action::kAskAdmin)
+        .WithCause(cause);
   }
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT) {
-    return Error(ErrorCode::kDataCorrupt, "the stored state does not hold together")
+    return Error(ErrorCode::kDataCorrupt, kStoreDamaged)
+        .WithAction(Action::kAskAdmin)
         .WithCause(cause);
   }
   return Error(ErrorCode::kIo, "the stored state cannot be read or written").WithCause(cause);
@@ -83,7 +86,9 @@ Transaction::Transaction(Transaction&& other) noexcept
     : database_(std::exchange(other.database_, nullptr)) {}
 
 Transaction::~Transaction() {
-  if (database_ != nullptr) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (database_ == nullptr) return;
+  // Fails only where SQLite has rolled back by itself (sqlite.org/lang_transaction.html).
+  static_cast<void>(sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr));
 }
 
 Result<void> Transaction::Commit() {

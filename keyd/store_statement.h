@@ -12,6 +12,9 @@
 
 namespace keyward {
 
+inline constexpr const char* kStoreDamaged =
+    "the stored state is damaged: restore state.db from a backup";
+
 // What SQLite's last failure on `database` means. The text goes to the log alone.
 Error StoreError(sqlite3* database, const char* doing);
 

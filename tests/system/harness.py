@@ -304,6 +304,12 @@ class SystemTest(unittest.TestCase):
         self.assertGreater(len(caught.exception.message), 10)
         return caught.exception.message
 
+    def wait_sessions(self, *modules):
+        """Waits until just these modules have a live session each."""
+        deadline = time.monotonic() + TIMEOUT
+        while sorted(s[1] for s in self.service.admin_call("ListSessions")) != sorted(modules):
+            self.assertLess(time.monotonic(), deadline, f"not the sessions of {modules} alone")
+
     def assert_serving(self):
         """keyd still gives a new session to two modules."""
         frontend, backend = self.service.module(FRONTEND), self.service.module(BACKEND)

@@ -117,12 +117,7 @@ class HandshakeTest(TpmPairTest):
         self.backend.channel("s", "step", hello)
         self.frontend.kill()
         self.backend.kill()
-        admin = self.service.admin_call
-        # The sessions end with the descriptors; the bus call comes after that.
-        for _ in range(100):
-            if not admin("ListSessions"):
-                break
-        self.assertEqual(admin("ListSessions"), [])
+        self.wait_sessions()
 
     def test_sealing_before_the_handshake_is_over(self):
         self.assert_refused("WrongState", self.frontend.channel, "s", "seal", b"x", b"")
@@ -172,21 +167,13 @@ class EndTest(TpmPairTest):
         self.assertEqual(len(self.service.admin_call("ListSessions")), 2)
         backend.channel("s", "seal", b"x", b"")
         frontend.end_holder(child)
-        for _ in range(100):
-            left = self.service.admin_call("ListSessions")
-            if len(left) == 1:
-                break
-        self.assertEqual([s[1] for s in left], ["backend"])
+        self.wait_sessions("backend")
 
     def test_a_killed_holder_ends_its_session(self):
         frontend, _ = self.open_pair()
         os.kill(frontend.pid, signal.SIGKILL)
         frontend.process.wait()
-        for _ in range(100):
-            left = self.service.admin_call("ListSessions")
-            if len(left) == 1:
-                break
-        self.assertEqual([s[1] for s in left], ["backend"])
+        self.wait_sessions("backend")
 
     def test_a_session_reaches_its_timeout(self):
         frontend, backend = self.open_pair({"timeout": 1})
