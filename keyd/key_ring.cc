@@ -15,6 +15,17 @@ Result<GeneratedKey> GenerateOn(Custodian& custodian, const KeyRecord& key, cons
   return custodian.signer().GenerateKey(key.algorithm, id);
 }
 
+// What it does to end a key: `references` are its versions, `unrecorded` what failed ones left.
+Result<void> DestroyOn(const Result<Custodian*>& custodian,
+                       const std::vector<KeyReference>& references,
+                       const std::vector<KeyId>& unrecorded) {
+  if (!custodian) return Fail(custodian.error());
+  Signer& signer = (*custodian)->signer();
+  for (const KeyReference& reference : references) KEYWARD_TRY(signer.DestroyKey(reference));
+  if (unrecorded.empty()) return {};
+  return signer.DestroyUnrecorded(unrecorded);
+}
+
 Result<void> CheckCustody(const KeyRecord& key) {
   if (key.custody == Custody::kSealed && key.algorithm != Algorithm::kEd25519) {
     return Fail(ErrorCode::kNotSupported,
@@ -115,37 +126,39 @@ void KeyRing::Rotate(const std::string& name, uint32_t caller, const VersionDone
   MakeVersion(key->record, caller, done);
 }
 
-void KeyRing::MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
+Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
+  VersionRecord version{};
+  version.key = key.name;
+  version.number = key.next_version++;
+  version.state = VersionState::kPending;
+  version.created = parts_.clock.Now();
+  parts_.rng.Fill(version.id);
+  KEYWARD_TRY(parts_.store.AnnounceVersion(key, version));
+  if (const auto known = keys_.find(key.name); known != keys_.end()) {
+    known->second.record.next_version = key.next_version;
+  }
+  return version;
+}
+
+void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& done) {
   CustodianPool* pool = PoolOf(key.custodian);
   if (pool == nullptr || !pool->configured()) {
     return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
   }
   if (in_progress_.contains(key.name)) return done(ChangeInProgress());
-  KeyRecord record = key;
-  VersionRecord version{};
-  version.key = key.name;
-  version.number = record.next_version++;
-  version.state = VersionState::kPending;
-  version.created = parts_.clock.Now();
-  parts_.rng.Fill(version.id);
-  if (Result<void> announced = parts_.store.AnnounceVersion(record, version); !announced) {
-    return done(Fail(announced.error()));
-  }
-  if (const auto known = keys_.find(key.name); known != keys_.end()) {
-    known->second.record.next_version = record.next_version;
-  }
+  const Result<VersionRecord> version = Announce(key);
+  if (!version) return done(Fail(version.error()));
   in_progress_[key.name] = false;
-  auto finish = [this, record, version, done](Result<GeneratedKey> generated) {
-    parts_.post([this, record, version, done, generated = std::move(generated)] {
-      const bool revoked = in_progress_.extract(record.name).mapped();
-      done(Activate(record, version, revoked ? RevokedMeanwhile() : generated));
+  auto finish = [this, key, version = *version, done](Result<GeneratedKey> generated) {
+    parts_.post([this, key, version, done, generated = std::move(generated)] {
+      const bool revoked = in_progress_.extract(key.name).mapped();
+      done(Activate(key, version, revoked ? RevokedMeanwhile() : generated));
     });
   };
   const Result<void> queued =
-      pool->Submit(caller, [this, record, version, finish](Result<Custodian*> custodian) {
-        Result<GeneratedKey> generated =
-            custodian ? GenerateOn(**custodian, record, version.id, parts_.rng)
-                      : Result<GeneratedKey>(Fail(custodian.error()));
+      pool->Submit(caller, [this, key, id = version->id, finish](Result<Custodian*> custodian) {
+        Result<GeneratedKey> generated = custodian ? GenerateOn(**custodian, key, id, parts_.rng)
+                                                   : Result<GeneratedKey>(Fail(custodian.error()));
         Result<void> outcome = Outcome(generated);
         finish(std::move(generated));
         return outcome;
@@ -213,31 +226,24 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
   auto finish = [this, name, done](Result<void> destroyed) {
     parts_.post([this, name, done, destroyed] {
       in_progress_.erase(name);
-      Result<void> result = destroyed;
-      if (result) result = parts_.store.DeleteKey(name);
-      if (result) {
-        keys_.erase(name);
-        std::erase_if(remains_, [&](const auto& each) { return each.second.key == name; });
-      }
-      done(std::move(result));
+      done(destroyed ? Forget(name) : destroyed);
     });
   };
   const Result<void> queued =
       PoolOf(key.record.custodian)
           ->Submit(caller, [references, unrecorded, finish](Result<Custodian*> custodian) {
-            Result<void> result;
-            if (!custodian) result = Fail(custodian.error());
-            for (const KeyReference& reference : references) {
-              if (!result) break;
-              result = (*custodian)->signer().DestroyKey(reference);
-            }
-            if (result && !unrecorded.empty()) {
-              result = (*custodian)->signer().DestroyUnrecorded(unrecorded);
-            }
-            finish(result);
-            return result;
+            Result<void> destroyed = DestroyOn(custodian, references, unrecorded);
+            finish(destroyed);
+            return destroyed;
           });
   if (!queued) finish(Fail(queued.error()));
+}
+
+Result<void> KeyRing::Forget(const std::string& name) {
+  KEYWARD_TRY(parts_.store.DeleteKey(name));
+  keys_.erase(name);
+  std::erase_if(remains_, [&](const auto& each) { return each.second.key == name; });
+  return {};
 }
 
 bool KeyRing::HasRemains(std::string_view key) const {

@@ -69,9 +69,13 @@ class KeyRing {
   explicit KeyRing(Parts parts) : parts_(std::move(parts)) {}
 
   Result<void> Adopt(const StoredState& state);
-  void MakeVersion(const KeyRecord& key, uint32_t caller, const VersionDone& done);
+  // Writes a pending version down, and counts `key.next_version` on.
+  Result<VersionRecord> Announce(KeyRecord& key);
+  void MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& done);
   Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
                                                Result<GeneratedKey> generated);
+  // A key that the custodian has destroyed. Errors: the store's.
+  Result<void> Forget(const std::string& name);
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
   bool HasRemains(std::string_view key) const;
