@@ -17,8 +17,8 @@ constexpr size_t kMaxLine = 256;
 std::unexpected<Error> CannotRemember(const std::filesystem::path& path) {
   const int reason = errno;
   return Fail(Error(ErrorCode::kIo,
-                    "the state directory cannot be written: the PIN is not tried, because a "
-                    "refusal could not be remembered; make it writable for the service")
+                    "the state directory cannot be used: the PIN is not tried, because a refusal "
+                    "could not be remembered; make it readable and writable for the service")
                   .WithAction(Action::kProvision)
                   .WithCause(fmt::format("{}: {}", path.string(), std::strerror(reason))));
 }

@@ -17,7 +17,8 @@ Result<std::unique_ptr<AicoEngine>> AicoEngine::Create(AicoOptions options, cons
                                                        Rng& rng) {
   if (!IsName(options.self) || !IsName(options.peer) || !IsName(options.context) ||
       options.max_message_size > kAicoMaxMessage) {
-    return Fail(ErrorCode::kInvalidArgument, "AICO names have 1 to 64 bytes, messages 16 MiB");
+    return Fail(ErrorCode::kInvalidArgument,
+                "AICO names have 1 to 64 bytes, messages at most 16 MiB");
   }
   KEYWARD_TRY(options.own_identity.RawEd25519());
   KEYWARD_TRY(options.peer_identity.RawEd25519());

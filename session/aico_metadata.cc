@@ -58,7 +58,7 @@ Result<std::string> ComposeMetadata(uint64_t sequence, uint64_t epoch,
   text.back() = ',';
   text.append(members, 1);
   if (text.size() > kAicoMaxMetadata) {
-    return Fail(ErrorCode::kTooLarge, "metadata has at most 4096 bytes");
+    return Fail(ErrorCode::kTooLarge, "metadata, written out anew, has at most 8192 bytes");
   }
   return text;
 }
