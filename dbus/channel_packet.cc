@@ -16,6 +16,9 @@ namespace keyward::channel {
 namespace {
 
 constexpr size_t kMaxParts = 8;
+// As many as the kernel lets one message carry (SCM_MAX_FD). It closes for us what finds no room
+// here, as it is: lingering.
+constexpr size_t kMaxDescriptors = 253;
 
 std::unexpected<Error> IoError(const char* what) {
   const int error = errno;
@@ -93,11 +96,14 @@ void AttachDescriptor(msghdr& message, std::span<char> control, int fd) {
 struct Received {
   ssize_t size;  // as recvmsg(2) gives it
   int flags;
+  bool has_control;  // whether anything came along
   UniqueFd attached;
 };
 
 Received ReceiveMessage(int socket, MutableBytes out) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(4 * sizeof(int))> control{};
+  alignas(cmsghdr)
+      std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(kMaxDescriptors * sizeof(int))>
+          control{};
   iovec buffer{out.data(), out.size()};
   msghdr message{};
   message.msg_iov = &buffer;
@@ -108,8 +114,8 @@ Received ReceiveMessage(int socket, MutableBytes out) {
   do {
     got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return {got, 0, {}};
-  return {got, message.msg_flags, TakeDescriptor(message)};
+  if (got < 0) return {got, 0, false, {}};
+  return {got, message.msg_flags, message.msg_controllen != 0, TakeDescriptor(message)};
 }
 
 }  // namespace
@@ -117,7 +123,10 @@ Received ReceiveMessage(int socket, MutableBytes out) {
 PacketReceiver::PacketReceiver() : inline_(kHeaderSize + kMaxInlineBody) {}
 
 void PacketReceiver::Discard(int socket) {
-  while (ReceiveMessage(socket, inline_).size > 0) {
+  // An empty packet reads like the end, but for the credentials that come with every packet then.
+  constexpr int kOn = 1;
+  static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &kOn, sizeof(kOn)));
+  while (ReceiveMessage(socket, inline_).has_control) {
   }
 }
 

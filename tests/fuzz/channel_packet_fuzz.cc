@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/unique_fd.h"
 #include "dbus/channel_packet.h"
@@ -66,7 +67,9 @@ void CheckReceive(uint8_t kind, ByteView input) {
   const ByteView content = input.subspan(std::min(input.size(), kHeaderSize));
   const ByteView packet = kind == 2 ? input.first(std::min(input.size(), kHeaderSize)) : input;
   const UniqueFd fd = kind == 0 ? UniqueFd() : Descriptor(kind, content);
-  Require(keyward::testing_support::SendRawPacket(sockets.sender.get(), packet, fd.get()) ==
+  const std::array attached{fd.get()};
+  Require(keyward::testing_support::SendRawPacket(sockets.sender.get(), packet,
+                                                  std::span(attached).first(fd ? 1 : 0)) ==
           static_cast<ssize_t>(packet.size()));
   const auto received = receiver.Receive(sockets.receiver.get());
   if (!received) return;

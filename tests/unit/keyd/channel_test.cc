@@ -4,7 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <future>
+#include <span>
+#include <vector>
 
 #include "core/encoding.h"
 #include "keyd/channel_server.h"
@@ -156,7 +160,7 @@ TEST_F(ChannelTest, ClosingHereTellsTheClientWhy) {
 // Sends raw bytes, and possibly a descriptor, and expects the channel to be cut with `code`.
 class BadPacketTest : public ChannelTest {
  protected:
-  void ExpectCut(ByteView packet, ErrorCode code, int attached = -1) {
+  void ExpectCut(ByteView packet, ErrorCode code, std::span<const int> attached = {}) {
     ASSERT_GE(testing_support::SendRawPacket(client_.get(), packet, attached), 0);
     ASSERT_OK_AND_ASSIGN(const Packet last, Receive());
     EXPECT_EQ(last.header.opcode, Opcode::kClosed);
@@ -194,7 +198,7 @@ TEST_F(BadPacketTest, APipeInPlaceOfAMemfdDoesNotStallTheDaemon) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
   ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
-            ErrorCode::kMalformed, ends[0]);
+            ErrorCode::kMalformed, std::span(ends).first(1));
   close(ends[0]);
   close(ends[1]);
 }
@@ -221,15 +225,56 @@ TEST_F(BadPacketTest, ASocketThatLingersDoesNotStallTheDaemon) {
             0);
   std::future<void> closed = handler_->closed();
   ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
-            ErrorCode::kMalformed, lingering.get());
+            ErrorCode::kMalformed, std::array{lingering.get()});
   EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+}
+
+UniqueFd MakeLingering() {
+  UniqueFd made(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const linger ten_minutes{.l_onoff = 1, .l_linger = 600};
+  EXPECT_EQ(setsockopt(made.get(), SOL_SOCKET, SO_LINGER, &ten_minutes, sizeof(ten_minutes)), 0);
+  return made;
+}
+
+bool Lingers(int socket) {
+  linger value{};
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(getsockopt(socket, SOL_SOCKET, SO_LINGER, &value, &size), 0);
+  return value.l_onoff != 0;
+}
+
+TEST_F(BadPacketTest, OfAsManySocketsAsOnePacketCarriesNoneLingers) {
+  constexpr size_t kMostOfOneMessage = 253;
+  std::vector<UniqueFd> owners(kMostOfOneMessage);
+  std::ranges::generate(owners, MakeLingering);
+  std::vector<int> sockets(kMostOfOneMessage);
+  std::ranges::transform(owners, sockets.begin(), &UniqueFd::get);
+  std::future<void> closed = handler_->closed();
+  ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
+            ErrorCode::kMalformed, sockets);
+  ASSERT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  EXPECT_EQ(std::ranges::count_if(sockets, Lingers), 0);
+}
+
+TEST(PacketReceiverTest, DiscardsWhatComesAfterEmptyPackets) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd sender(ends[0]);
+  const UniqueFd receiver(ends[1]);
+  const UniqueFd lingering = MakeLingering();
+  ASSERT_EQ(testing_support::SendRawPacket(sender.get(), {}), 0);
+  ASSERT_EQ(testing_support::SendRawPacket(sender.get(), {}), 0);
+  ASSERT_EQ(testing_support::SendRawPacket(sender.get(), {}, std::array{lingering.get()}), 0);
+  ASSERT_EQ(shutdown(receiver.get(), SHUT_RDWR), 0);
+  PacketReceiver().Discard(receiver.get());
+  EXPECT_FALSE(Lingers(lingering.get()));
 }
 
 TEST_F(BadPacketTest, AMemfdShorterThanTheBody) {
   const UniqueFd memfd(memfd_create("short", MFD_CLOEXEC));
   ASSERT_EQ(ftruncate(memfd.get(), 4), 0);
   ExpectCut(Encode({.opcode = Opcode::kSeal, .body_size = 5, .flags = channel::kBodyInMemfd}),
-            ErrorCode::kMalformed, memfd.get());
+            ErrorCode::kMalformed, std::array{memfd.get()});
 }
 
 }  // namespace
