@@ -63,6 +63,14 @@ std::unexpected<Error> Corrupt(const char* what) {
       Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithAction(Action::kAskAdmin).WithCause(what));
 }
 
+// SQLite holds references while it writes, and believes what it reads.
+Result<void> CheckReferences(sqlite3* database) {
+  Statement rows(database, "PRAGMA foreign_key_check");
+  KEYWARD_ASSIGN(const bool row, rows.Step());
+  if (row) return Corrupt("a version of no key");
+  return {};
+}
+
 Result<std::vector<KeyRecord>> LoadKeys(sqlite3* database) {
   std::vector<KeyRecord> keys;
   Statement rows(database,
@@ -125,6 +133,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
 Store::~Store() { sqlite3_close(database_); }
 
 Result<StoredState> Store::Load() {
+  KEYWARD_TRY(CheckReferences(database_));
   StoredState state;
   KEYWARD_ASSIGN(state.keys, LoadKeys(database_));
   KEYWARD_ASSIGN(state.versions, LoadVersions(database_));

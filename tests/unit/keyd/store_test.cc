@@ -1,5 +1,6 @@
 #include "keyd/store.h"
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -130,6 +131,16 @@ TEST_F(StoreTest, ATruncatedFileIsRefused) {
   } else {
     EXPECT_THAT(store, FailsWith(ErrorCode::kDataCorrupt));
   }
+}
+
+TEST_F(StoreTest, AVersionOfNoKeyIsRefused) {
+  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(directory_.File("state.db").c_str(), &other), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(other, "DELETE FROM key", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
+  Reopen();
+  EXPECT_THAT(store_->Load(), FailsWith(ErrorCode::kDataCorrupt));
 }
 
 }  // namespace
