@@ -17,6 +17,15 @@ KeyObject::~KeyObject() { unregisterAdaptor(); }
 
 const keyward::Key& KeyObject::key() const { return *context_.daemon.keys.Find(name_); }
 
+const keyward::Key& KeyObject::Shown() {
+  if (!context_.daemon.policy->MaySee(context_.callers.Reader(), name_)) {
+    throw ToBusError(Error(ErrorCode::kPermissionDenied,
+                           "only modules that security.yaml grants this key, and admins, may look "
+                           "at it"));
+  }
+  return key();
+}
+
 void KeyObject::SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std::string purpose,
                               ByteArray payload) {
   const policy::Caller caller = context_.callers.Current(getObject());
@@ -28,19 +37,19 @@ void KeyObject::SignHandshake(sdbus::Result<std::vector<uint8_t>>&& result, std:
                         });
 }
 
-std::string KeyObject::Name() { return name_; }
-std::string KeyObject::Algorithm() { return std::string(keyward::Name(key().record.algorithm)); }
-std::string KeyObject::Custody() { return std::string(keyward::Name(key().record.custody)); }
-std::string KeyObject::Custodian() { return key().record.custodian; }
+std::string KeyObject::Name() { return Shown().record.name; }
+std::string KeyObject::Algorithm() { return std::string(keyward::Name(Shown().record.algorithm)); }
+std::string KeyObject::Custody() { return std::string(keyward::Name(Shown().record.custody)); }
+std::string KeyObject::Custodian() { return Shown().record.custodian; }
 
 std::vector<uint8_t> KeyObject::PublicKey() {
-  return Unwrap(key().active->Get())->public_key().spki();
+  return Unwrap(Shown().active->Get())->public_key().spki();
 }
 
 std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>>
 KeyObject::Versions() {
   std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>> versions;
-  for (const std::shared_ptr<KeyVersion>& version : key().versions) {
+  for (const std::shared_ptr<KeyVersion>& version : Shown().versions) {
     const auto created =
         std::chrono::duration_cast<std::chrono::seconds>(version->created().time_since_epoch());
     versions.emplace_back(version->number(), std::string(keyward::Name(version->state())),

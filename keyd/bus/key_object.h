@@ -28,6 +28,9 @@ class KeyObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Key
       override;
 
   const keyward::Key& key() const;
+  // The key, for whoever reads a property and may see it in ListKeys. Throws sdbus::Error for
+  // others.
+  const keyward::Key& Shown();
 
   Context& context_;
   const std::string name_;

@@ -34,6 +34,13 @@ class RefusalTest(SystemTest):
         self.assert_refused("PermissionDenied", self.frontend.bytes_call,
                             "/org/keyward/Keyd1/key/web", "Key", "SignHandshake", "tls13-server",
                             b"x")
+        self.service.admin_call("GenerateKey", "front-web", "ecdsa-p256", "hardware", "tpm")
+        for key in ("web", "backend_2did"):
+            path = f"/org/keyward/Keyd1/key/{key}"
+            self.assert_refused("PermissionDenied", self.frontend.properties, path, "Key")
+            self.assert_refused("PermissionDenied", self.frontend.property, path, "Key", "Versions")
+        for key in ("frontend_2did", "front_2dweb"):
+            self.frontend.property(f"/org/keyward/Keyd1/key/{key}", "Key", "PublicKey")
 
     def test_an_unknown_key_reads_as_one_that_is_not_granted(self):
         unknown = self.assert_refused("PermissionDenied", self.frontend.open_session, "s",
