@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "core/encoding.h"
 #include "keyctl/human.h"
 #include "keyctl/progress_note.h"
@@ -8,6 +10,11 @@
 
 namespace keyward::keyctl {
 namespace {
+
+// CLI11's own PositiveNumber tells whoever errs of the largest double, in 309 digits.
+CLI::Range VersionNumber() {
+  return {uint32_t{1}, std::numeric_limits<uint32_t>::max(), "POSITIVE"};
+}
 
 std::string Fingerprint(const Bytes& spki) {
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
@@ -227,7 +234,7 @@ void AddShow(CLI::App& keys, Shell& shell) {
   command->add_option("NAME", which->name, "The key")->required();
   command->add_flag("--pem", which->pem, "Print the active public key as PEM");
   command->add_option("--version", which->version, "Print this version's public key as PEM")
-      ->check(CLI::PositiveNumber);
+      ->check(VersionNumber());
   shell.Bind(
       *command, [which] { return fmt::format("show key '{}'", which->name); },
       [which](Shell& self) { return ShowKey(self, *which); });
@@ -283,7 +290,7 @@ void AddRevoke(CLI::App& keys, Shell& shell) {
       "  keyctl key revoke frontend --yes        in scripts");
   const auto which = std::make_shared<RevokeArguments>();
   command->add_option("NAME", which->name, "The key")->required();
-  command->add_option("--version", which->version, "Only this version")->check(CLI::PositiveNumber);
+  command->add_option("--version", which->version, "Only this version")->check(VersionNumber());
   shell.AddYes(*command);
   shell.Bind(
       *command, [which] { return Describe(*which); },

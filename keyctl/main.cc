@@ -34,5 +34,7 @@ int main(int argc, char** argv) {
   const keyctl::ExitCode code =
       keyctl::RunKeyctl(std::vector<std::string>(argv + 1, argv + argc), environment);
   std::cout.flush();
-  return static_cast<int>(std::cout ? code : keyctl::ExitCode::kFailure);
+  if (std::cout) return static_cast<int>(code);
+  std::cerr << "keyctl: what it had to say could not be written to standard output\n";
+  return static_cast<int>(keyctl::ExitCode::kFailure);
 }

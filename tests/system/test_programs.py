@@ -223,6 +223,14 @@ class KeyctlTest(ProgramTest):
         error = self.keyctl("policy", "reload", status=8)
         self.assertIn("modulles", error["message"])
 
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([str(self.service.root / "keyctl"), "status"],
+                                  env=self.environment, stdout=full, stderr=subprocess.PIPE,
+                                  text=True, check=False, timeout=TIMEOUT)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard output", done.stderr)
+
     def test_a_stranger_is_no_admin(self):
         if not IS_ROOT:
             self.skipTest("needs root: an ordinary user has no other users to be")

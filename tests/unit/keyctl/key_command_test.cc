@@ -70,6 +70,13 @@ TEST_F(KeyCommandTest, ShowOfAVersionThatIsNotThereIsNotFound) {
   EXPECT_THAT(err_.str(), StartsWith("keyctl: cannot show key 'frontend': "));
 }
 
+TEST_F(KeyCommandTest, AVersionIsANumberOf32Bits) {
+  for (const char* wrong : {"-1", "0", "4294967296", "x"}) {
+    EXPECT_EQ(Run({"key", "show", "frontend", "--version", wrong}), ExitCode::kUsage);
+    EXPECT_THAT(err_.str(), HasSubstr("4294967295")) << wrong;
+  }
+}
+
 TEST_F(KeyCommandTest, ShowPemOfAKeyWithoutAnActiveVersionIsNotFound) {
   keyd_.details.spki.clear();
   EXPECT_EQ(Run({"key", "show", "frontend", "--pem"}), ExitCode::kNotFound);

@@ -1,5 +1,6 @@
 #include "keyd/process.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -47,6 +48,13 @@ TEST_F(ProcessTest, ATextFileIsReadUpToItsLimit) {
   EXPECT_THAT(ReadTextFile(directory_.File("file"), 4), FailsWith(ErrorCode::kTooLarge));
   EXPECT_THAT(ReadTextFile(directory_.File("missing"), 4), FailsWith(ErrorCode::kIo));
   EXPECT_THAT(ReadTextFile(directory_.path(), 4), FailsWith(ErrorCode::kIo));
+}
+
+TEST_F(ProcessTest, APipeInPlaceOfATextFileIsNotWaitedFor) {
+  ASSERT_EQ(mkfifo(directory_.File("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(ReadTextFile(directory_.File("pipe"), 5), IsOkAndHolds(""));
+  const UniqueFd writer(open(directory_.File("pipe").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_THAT(ReadTextFile(directory_.File("pipe"), 5), FailsWith(ErrorCode::kIo));
 }
 
 }  // namespace
