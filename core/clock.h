@@ -1,4 +1,5 @@
-// Time comes in through this interface; only main() makes the system's.
+// Time comes in through this interface. The system's is made where a program begins, in main(), and
+// where a client waits.
 #pragma once
 
 #include <chrono>

@@ -37,7 +37,7 @@ constexpr std::array kCodes = {
     CodeInfo{ErrorCode::kCustodianReplaced, "CustodianReplaced", Action::kProvision},
     CodeInfo{ErrorCode::kConfiguration, "Configuration", Action::kAskAdmin},
     CodeInfo{ErrorCode::kIo, "Io", Action::kRetryLater},
-    CodeInfo{ErrorCode::kDataCorrupt, "DataCorrupt", Action::kProvision},
+    CodeInfo{ErrorCode::kDataCorrupt, "DataCorrupt", Action::kAskAdmin},
     CodeInfo{ErrorCode::kCircuitBreakerOpen, "CircuitBreakerOpen", Action::kRetryLater},
     CodeInfo{ErrorCode::kUnreachable, "Unreachable", Action::kRetryLater},
     // The last one stands for every number that is no code.

@@ -33,7 +33,7 @@ enum class ErrorCode : uint16_t {
   kCustodianUnavailable = 20,  // the token or TPM is missing or does not answer
   kPinRejected = 21,           // the token refused the PIN; it is not tried again
   kCustodianReplaced = 22,     // another TPM or token than the one pinned on first use
-  kConfiguration = 23,         // security.yaml or a command line does not hold
+  kConfiguration = 23,         // security.yaml or a command line is not valid
   kIo = 24,                    // a file, socket or bus failed
   kDataCorrupt = 25,           // stored state does not hold together
   kInternal = 26,              // a defect of Keyward's own

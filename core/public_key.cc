@@ -3,6 +3,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
@@ -31,6 +32,15 @@ void FreeOpenssl(T* memory) {
   OPENSSL_free(memory);
 }
 
+// Leaves the thread's queue of OpenSSL errors, which is the application's, as it was.
+class ErrorQueueMark {
+ public:
+  ErrorQueueMark() { ERR_set_mark(); }
+  ~ErrorQueueMark() { ERR_pop_to_mark(); }
+  ErrorQueueMark(const ErrorQueueMark&) = delete;
+  ErrorQueueMark& operator=(const ErrorQueueMark&) = delete;
+};
+
 std::unexpected<Error> NotAKey() { return Fail(ErrorCode::kMalformed, "not a valid public key"); }
 
 Result<Bytes> SpkiOf(EVP_PKEY* key) {
@@ -43,6 +53,7 @@ Result<Bytes> SpkiOf(EVP_PKEY* key) {
 }
 
 Result<PkeyPtr> ParseSpki(ByteView der) {
+  const ErrorQueueMark mark;
   const unsigned char* at = der.data();
   PkeyPtr key(d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size())));
   if (!key || at != der.data() + der.size()) return NotAKey();
@@ -65,6 +76,7 @@ Result<Algorithm> AlgorithmOf(EVP_PKEY* key) {
 }
 
 Result<PkeyPtr> FromParams(const char* type, OSSL_PARAM_BLD* builder) {
+  const ErrorQueueMark mark;
   const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder));
   const PkeyCtxPtr context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
   EVP_PKEY* key = nullptr;
@@ -154,6 +166,7 @@ Result<PublicKey> PublicKey::FromSpki(ByteView der) {
 
 Result<PublicKey> PublicKey::FromPem(std::string_view text) {
   if (text.size() > kMaxPem) return Fail(ErrorCode::kTooLarge, "the text is too long for a key");
+  const ErrorQueueMark mark;
   const OsslPtr<BIO, BIO_free> source(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   char* name = nullptr;
   char* header = nullptr;
@@ -192,6 +205,7 @@ Result<void> PublicKey::Verify(ByteView message, ByteView signature) const {
   const auto wrong = [] {
     return Fail(ErrorCode::kAuthenticationFailed, "the signature does not verify");
   };
+  const ErrorQueueMark mark;
   KEYWARD_ASSIGN(const PkeyPtr key, ParseSpki(spki_));
   const MdCtxPtr context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* parameters = nullptr;

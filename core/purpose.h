@@ -13,7 +13,7 @@ enum class Purpose : uint8_t {
   kTls13Server = 1,  // server CertificateVerify (RFC 8446, 4.4.3)
   kTls13Client = 2,  // client CertificateVerify
   kAico = 3,         // transcripts of the AICO handshake; granted, keyd runs sessions with the key
-  kRaw = 4,          // any bytes at all
+  kRaw = 4,          // any bytes that are not the beginning of another purpose's
 };
 
 inline constexpr std::array kPurposes = {Purpose::kTls13Server, Purpose::kTls13Client,

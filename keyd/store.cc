@@ -59,8 +59,7 @@ Result<void> Prepare(sqlite3* database) {
 }
 
 std::unexpected<Error> Corrupt(const char* what) {
-  return Fail(
-      Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithAction(Action::kAskAdmin).WithCause(what));
+  return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(what));
 }
 
 // SQLite holds references while it writes, and believes what it reads.

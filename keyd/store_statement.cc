@@ -9,13 +9,10 @@ Error StoreError(sqlite3* database, const char* doing) {
   const std::string cause = std::string(doing) + ": " + sqlite3_errmsg(database);
   if (code == SQLITE_FULL) {
     return Error(ErrorCode::kIo, "the disk that holds the state is full: make room on it")
-        .WithAction(Action::kAskAdmin)
         .WithCause(cause);
   }
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT) {
-    return Error(ErrorCode::kDataCorrupt, kStoreDamaged)
-        .WithAction(Action::kAskAdmin)
-        .WithCause(cause);
+    return Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(cause);
   }
   return Error(ErrorCode::kIo, "the stored state cannot be read or written").WithCause(cause);
 }

@@ -63,6 +63,7 @@ Result<void> XChaCha::Begin(ByteView nonce, ByteView associated, bool encrypt) {
                          encrypt ? 1 : 0, nullptr) != 1 ||
       EVP_CipherUpdate(context_.get(), nullptr, &written, associated.data(), Size(associated)) !=
           1) {
+    ForgetMessageKey();
     return Fail(ErrorCode::kInternal, "ChaCha20-Poly1305 does not start");
   }
   return {};

@@ -1,6 +1,7 @@
 #include "core/public_key.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <sodium.h>
@@ -81,6 +82,16 @@ TEST(PublicKeyTest, NonsenseIsRefused) {
   EXPECT_THAT(PublicKey::FromSpki(AsBytes("nonsense")), FailsWith(ErrorCode::kMalformed));
   EXPECT_THAT(PublicKey::FromEd25519(Bytes(31)), FailsWith(ErrorCode::kMalformed));
   EXPECT_THAT(EcdsaSignatureToDer(Bytes(63)), FailsWith(ErrorCode::kMalformed));
+}
+
+TEST(PublicKeyTest, AFailureLeavesTheApplicationsErrorQueueAlone) {
+  ASSERT_EQ(ERR_peek_error(), 0U);
+  EXPECT_FALSE(PublicKey::FromSpki(Bytes(44, 0xab)));
+  EXPECT_FALSE(PublicKey::FromPem("-----BEGIN PUBLIC KEY-----\nnone\n"));
+  Bytes point(65, 0x11);
+  point[0] = 4;
+  EXPECT_FALSE(PublicKey::FromEcPoint(Algorithm::kEcdsaP256, point));
+  EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
 TEST(PublicKeyTest, PemRoundTrips) {

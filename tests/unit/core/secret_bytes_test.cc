@@ -23,6 +23,13 @@ TEST(SecretBytesTest, MovedFromIsEmptyAndTheBytesMoveAlong) {
   EXPECT_FALSE(second.Equals(AsBytes("secrets")));
 }
 
+TEST(SecretBytesTest, ACloneOutlivesItsOriginal) {
+  ASSERT_OK_AND_ASSIGN(SecretBytes original, SecretBytes::CopyOf(AsBytes("secret")));
+  ASSERT_OK_AND_ASSIGN(const SecretBytes clone, original.Clone());
+  original.Wipe();
+  EXPECT_TRUE(clone.Equals(AsBytes("secret")));
+}
+
 TEST(SecretBytesTest, TakeFromWipesItsSource) {
   Bytes source = ToBytes(AsBytes("0123456789"));
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::TakeFrom(source));
