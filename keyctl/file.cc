@@ -17,6 +17,7 @@ std::unexpected<Error> FileError(int error) {
   if (error == EACCES || error == EPERM) {
     return Fail(ErrorCode::kInvalidArgument, "this user may not read the file");
   }
+  if (error == EISDIR) return Fail(ErrorCode::kInvalidArgument, "that is a directory");
   return Fail(ErrorCode::kIo, std::string("the file cannot be read: ") + std::strerror(error));
 }
 
@@ -33,8 +34,10 @@ Result<std::string> ReadTextFile(const std::string& path, size_t limit) {
     if (got < 0) return FileError(errno);
     if (got == 0) return text;
     text.append(buffer.data(), static_cast<size_t>(got));
-    if (text.size() > limit)
-      return Fail(ErrorCode::kTooLarge, "the file is larger than such a file may be");
+    if (text.size() > limit) {
+      return Fail(ErrorCode::kTooLarge,
+                  "the file is larger than the " + std::to_string(limit) + " bytes it may have");
+    }
   }
 }
 

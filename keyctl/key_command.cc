@@ -92,7 +92,8 @@ Result<std::string> PemOf(const KeyDetails& key, uint32_t number) {
   }
   if (spki.empty()) {
     return Fail(ErrorCode::kNotFound,
-                number == 0 ? "the key has no active version" : "the key has no such version");
+                number == 0 ? "the key has no active version; 'keyctl key rotate' makes one"
+                            : "the key has no such version");
   }
   return Pem(spki);
 }
@@ -196,7 +197,9 @@ Result<ExitCode> RevokeKey(Shell& shell, const RevokeArguments& which) {
                      {"version", version ? Json(*version) : Json()},
                      {"sessions_ended", ended}});
   } else {
-    shell.Say(fmt::format("{} is revoked; {}.", which.name, SessionsEnded(ended)));
+    shell.Say(fmt::format("{}{} is revoked; {}.",
+                          version ? fmt::format("Version {} of ", *version) : "", which.name,
+                          SessionsEnded(ended)));
   }
   return ExitCode::kOk;
 }

@@ -35,10 +35,21 @@ void AddCommands(CLI::App& app, Shell& shell) {
   AddPolicyCommands(app, shell);
 }
 
-ExitCode ReportUsage(Shell& shell, const CLI::ParseError& error) {
-  shell.Report("the command line is wrong", Error(ErrorCode::kInvalidArgument, error.what()),
-               ExitCode::kUsage);
-  return ExitCode::kUsage;
+// The last command that the command line named.
+const CLI::App& Named(const CLI::App& app) {
+  const std::vector<CLI::App*> named = app.get_subcommands();
+  return named.empty() ? app : Named(*named.front());
+}
+
+ExitCode RefuseUsage(Shell& shell, const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App& command = Named(app);
+  const std::vector<std::string> rest = command.remaining();
+  if (command.get_require_subcommand_min() == 0 || rest.empty() || rest.front().starts_with('-')) {
+    return shell.RefuseUsage(command, error.what());
+  }
+  return shell.RefuseUsage(
+      command, fmt::format("{}{} has no command '{}'", &command == &app ? "" : "keyctl ",
+                           command.get_name(), rest.front()));
 }
 
 }  // namespace
@@ -55,7 +66,7 @@ ExitCode RunKeyctl(const std::vector<std::string>& arguments, Environment& envir
     app.exit(wanted, environment.out, environment.err);
     return ExitCode::kOk;
   } catch (const CLI::ParseError& error) {
-    return ReportUsage(shell, error);
+    return RefuseUsage(shell, app, error);
   }
   return shell.RunChosen();
 }

@@ -7,6 +7,48 @@
 #include "keyctl/table.h"
 
 namespace keyward::keyctl {
+namespace {
+
+std::string SeeHelpOf(const CLI::App& command) {
+  std::string words;
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent()) {
+    words.insert(0, at->get_name() + " ");
+  }
+  return fmt::format("see '{}--help'", words);
+}
+
+std::string SeeListFor(const CLI::App& command) {
+  const std::string group = command.get_parent()->get_name();
+  if (group == "sessions") return "see 'keyctl sessions list'";
+  if (group == "module") return "see 'keyctl module list' and 'keyctl key list'";
+  return "see 'keyctl key list'";
+}
+
+// What to do about `error` of `command`, for one who administers keyd.
+std::string Remedy(const Error& error, const CLI::App& command) {
+  switch (error.code()) {
+    case ErrorCode::kInvalidArgument:
+      return SeeHelpOf(command);
+    case ErrorCode::kUnreachable:
+      return "start keyd, or see in its log why it ended; if its bus is not the system's, set "
+             "DBUS_SYSTEM_BUS_ADDRESS";
+    case ErrorCode::kPermissionDenied:
+      return "run keyctl as root or as one of the admins that security.yaml names";
+    case ErrorCode::kConfiguration:
+      return "mend the file and test it with 'keyctl policy check FILE'";
+    case ErrorCode::kAlreadyExists:
+      return "choose another name";
+    case ErrorCode::kNotFound:
+      return SeeListFor(command);
+    case ErrorCode::kInternal:
+    case ErrorCode::kDataCorrupt:
+      return "see keyd's log";
+    default:
+      return std::string(keyward::Describe(error.action()));
+  }
+}
+
+}  // namespace
 
 void Shell::AddJson(CLI::App& command) {
   command.add_flag("--json", json_, "Print JSON, errors too, for scripts");
@@ -18,7 +60,8 @@ void Shell::AddYes(CLI::App& command) {
 
 void Shell::Bind(CLI::App& command, Describe describe, Run run) {
   AddJson(command);
-  command.callback([this, describe = std::move(describe), run = std::move(run)] {
+  command.callback([this, &command, describe = std::move(describe), run = std::move(run)] {
+    chosen_ = &command;
     describe_ = describe;
     run_ = run;
   });
@@ -27,9 +70,14 @@ void Shell::Bind(CLI::App& command, Describe describe, Run run) {
 ExitCode Shell::RunChosen() {
   const Result<ExitCode> done = run_(*this);
   if (done) return *done;
-  const ExitCode code = ExitCodeFor(done.error().code());
-  Report("cannot " + describe_(), done.error(), code);
-  return code;
+  const Error& error = done.error();
+  return Report(
+      {"cannot " + describe_(), error, Remedy(error, *chosen_), ExitCodeFor(error.code())});
+}
+
+ExitCode Shell::RefuseUsage(const CLI::App& command, const std::string& why) {
+  return Report({"the command line is wrong", Error(ErrorCode::kInvalidArgument, why),
+                 SeeHelpOf(command), ExitCode::kUsage});
 }
 
 Result<AdminClient*> Shell::Admin() {
@@ -44,7 +92,7 @@ bool Shell::Confirm(const std::string& question) {
   if (!environment_.in_is_terminal || json_) {
     const Error error(ErrorCode::kInvalidArgument,
                       "this cannot be undone, and nobody can be asked");
-    Report("not confirmed", error, ExitCode::kNotConfirmed);
+    Report({"not confirmed", error, "give --yes to do it", ExitCode::kNotConfirmed});
     return false;
   }
   err() << question << " [y/N] " << std::flush;
@@ -63,12 +111,11 @@ void Shell::Say(const std::string& sentence) {
   if (!json_) out() << sentence << '\n';
 }
 
-void Shell::Report(const std::string& what, const Error& error, ExitCode code) {
-  const std::string remedy =
-      code == ExitCode::kNotConfirmed ? "give --yes to do it" : Remedy(error);
+ExitCode Shell::Report(const Failure& failure) {
+  const auto& [what, error, remedy, code] = failure;
   if (!json_) {
     err() << fmt::format("keyctl: {}: {} — {}\n", what, Printable(error.message()), remedy);
-    return;
+    return code;
   }
   const Json body = {{"error",
                       {{"what", what},
@@ -78,28 +125,7 @@ void Shell::Report(const std::string& what, const Error& error, ExitCode code) {
                        {"retry_after_ms", error.retry_after_ms()},
                        {"exit_code", static_cast<int>(code)}}}};
   err() << body.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
-}
-
-std::string Remedy(const Error& error) {
-  switch (error.code()) {
-    case ErrorCode::kInvalidArgument:
-      return "see the command's --help";
-    case ErrorCode::kUnreachable:
-      return "start keyd, or see in its log why it ended";
-    case ErrorCode::kPermissionDenied:
-      return "run keyctl as root or as one of the admins that security.yaml names";
-    case ErrorCode::kConfiguration:
-      return "mend the file and test it with 'keyctl policy check FILE'";
-    case ErrorCode::kAlreadyExists:
-      return "choose another name";
-    case ErrorCode::kNotFound:
-      return "see 'keyctl key list', 'keyctl module list' and 'keyctl sessions list'";
-    case ErrorCode::kInternal:
-    case ErrorCode::kDataCorrupt:
-      return "see keyd's log";
-    default:
-      return std::string(Describe(error.action()));
-  }
+  return code;
 }
 
 std::string SessionsEnded(uint32_t count) {

@@ -30,6 +30,8 @@ class Shell {
   void AddJson(CLI::App& command);
   // Does what the command line chose. Failures are told on the error stream.
   ExitCode RunChosen();
+  // Tells what is wrong with the command line, which was understood as far as `command`.
+  ExitCode RefuseUsage(const CLI::App& command, const std::string& why);
 
   // Errors: those of AdminClient::Connect.
   Result<AdminClient*> Admin();
@@ -46,20 +48,25 @@ class Shell {
   // A sentence for people; nothing with --json.
   void Say(const std::string& sentence);
 
-  // Tells a failure: "keyctl: cannot X: why — remedy", or as JSON.
-  void Report(const std::string& what, const Error& error, ExitCode code);
-
  private:
+  struct Failure {
+    std::string what;  // "cannot show key 'x'"
+    Error error;
+    std::string remedy;
+    ExitCode code;
+  };
+
+  // Tells a failure: "keyctl: cannot X: why — remedy", or as JSON.
+  ExitCode Report(const Failure& failure);
+
   Environment& environment_;
   std::unique_ptr<AdminClient> admin_;
+  const CLI::App* chosen_ = nullptr;
   Describe describe_;
   Run run_;
   bool json_ = false;
   bool yes_ = false;
 };
-
-// What to do about `error`, for one who administers keyd.
-std::string Remedy(const Error& error);
 
 // "1 session ended", "2 sessions ended"
 std::string SessionsEnded(uint32_t count);

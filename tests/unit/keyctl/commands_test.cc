@@ -60,7 +60,7 @@ TEST_F(StatusCommandTest, AKeydThatIsNotThereHasItsExitCodeAndRemedy) {
   EXPECT_EQ(
       err_.str(),
       "keyctl: cannot tell the status of keyd: keyd is not running — start keyd, or see in its "
-      "log why it ended\n");
+      "log why it ended; if its bus is not the system's, set DBUS_SYSTEM_BUS_ADDRESS\n");
 }
 
 class ModuleCommandTest : public KeyctlTest {
@@ -188,6 +188,8 @@ TEST_F(PolicyCommandTest, CheckNeedsNoKeyd) {
   connect_error_ = Error(ErrorCode::kUnreachable, "keyd is not running");
   EXPECT_EQ(Run({"policy", "check", "/does/not/exist"}), ExitCode::kUsage);
   EXPECT_THAT(err_.str(), HasSubstr("there is no such file"));
+  EXPECT_EQ(Run({"policy", "check", "/"}), ExitCode::kUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("that is a directory"));
 }
 
 TEST_F(PolicyCommandTest, ReloadPassesTheProblemsOn) {

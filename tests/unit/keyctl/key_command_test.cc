@@ -128,6 +128,7 @@ TEST_F(KeyCommandTest, RevokeOnATerminalAsks) {
   in_.str("y\n");
   EXPECT_EQ(Run({"key", "revoke", "frontend", "--version", "1"}), ExitCode::kOk);
   EXPECT_THAT(keyd_.calls, ElementsAre("RevokeKey frontend 1"));
+  EXPECT_EQ(out_.str(), "Version 1 of frontend is revoked; 2 sessions ended.\n");
 }
 
 TEST_F(KeyCommandTest, EndOfInputIsNoConfirmation) {

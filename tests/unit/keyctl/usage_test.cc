@@ -10,6 +10,7 @@
 namespace keyward::keyctl {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -68,6 +69,27 @@ TEST_F(UsageTest, HelpAndManualListTheExitCodes) {
 TEST_F(UsageTest, AWrongCommandLineIsJsonToo) {
   EXPECT_EQ(Run({"--json", "key", "lost"}), ExitCode::kUsage);
   EXPECT_EQ(ErrorJson().at("exit_code"), 2);
+}
+
+TEST_F(UsageTest, AWordThatIsNoCommandIsNamed) {
+  EXPECT_EQ(Run({"lost"}), ExitCode::kUsage);
+  EXPECT_EQ(err_.str(),
+            "keyctl: the command line is wrong: keyctl has no command 'lost' — see 'keyctl "
+            "--help'\n");
+  EXPECT_EQ(Run({"key", "lost"}), ExitCode::kUsage);
+  EXPECT_EQ(err_.str(),
+            "keyctl: the command line is wrong: keyctl key has no command 'lost' — see 'keyctl "
+            "key --help'\n");
+}
+
+TEST_F(UsageTest, WhatIsNotFoundIsLookedForInItsOwnList) {
+  keyd_.error = Error(ErrorCode::kNotFound, "there is no such thing");
+  Run({"key", "show", "x"});
+  EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl key list'\n"));
+  Run({"sessions", "end", "7"});
+  EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl sessions list'\n"));
+  Run({"module", "enrol", "x", "--identity", "y"});
+  EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl module list' and 'keyctl key list'\n"));
 }
 
 TEST_F(UsageTest, EveryFailureHasItsExitCode) {
