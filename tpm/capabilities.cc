@@ -23,7 +23,10 @@ std::string TextOf(const Properties& properties, TPM2_PT property) {
   return text;
 }
 
+// Blanks that pad a part of several characters leave one between the words.
 void Trim(std::string& text) {
+  const auto both_blank = [](char a, char b) { return a == ' ' && b == ' '; };
+  text.erase(std::ranges::unique(text, both_blank).begin(), text.end());
   text.erase(text.find_last_not_of(' ') + 1);
   text.erase(0, text.find_first_not_of(' '));
 }

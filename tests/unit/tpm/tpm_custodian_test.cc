@@ -45,7 +45,7 @@ class TpmCustodianTest : public ::testing::Test {
 
 TEST_F(TpmCustodianTest, SaysWhatItIs) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, Connect());
-  EXPECT_THAT(custodian->Describe(), HasSubstr("TPM 2.0 IBM SW"));
+  EXPECT_THAT(custodian->Describe(), HasSubstr("TPM 2.0 IBM SW TPM, firmware"));
   EXPECT_OK(custodian->CheckHealth());
 }
 
