@@ -2,6 +2,7 @@
 # How the quickstart tells what it does: a line in plain words for each step, and how long it took. Sourced.
 
 steps_log=$(mktemp)
+trap 'rm -f "$steps_log"' EXIT
 
 # The time since $1 (an earlier $EPOCHREALTIME), such as "3.25 s".
 since() {
@@ -17,13 +18,13 @@ headline() { printf '\n%s\n' "$1"; }
 step() {
   local words=$1 begun=$EPOCHREALTIME status=0
   shift
-  printf '  %-84s ' "$words"
+  printf '  %-70s ' "$words"
   "$@" >"$steps_log" 2>&1 || status=$?
   said=$(<"$steps_log")
   if [[ $status -eq 0 ]]; then
-    printf '%9s\n' "$(since "$begun")"
+    printf '%7s\n' "$(since "$begun")"
   else
-    printf '%9s\n%s\n' FAILED "$said"
+    printf '%7s\n%s\n' FAILED "$said"
     return 1
   fi
 }
@@ -37,7 +38,7 @@ long_step() {
   shift
   printf '  %s\n' "$words"
   "$@" || return
-  printf '  %-84s %9s\n' '... done' "$(since "$begun")"
+  printf '  %-70s %7s\n' '... done' "$(since "$begun")"
 }
 
 # is_refused MESSAGE COMMAND...: succeeds when the command fails and says MESSAGE.

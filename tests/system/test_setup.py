@@ -99,6 +99,12 @@ class SetupTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no user 'nobody-of-that-name'", done.stderr)
 
+    def test_a_quickstart_that_does_nothing_leaves_nothing(self):
+        for option, status in (("--help", 0), ("--no-such-option", 1)):
+            done = run("quickstart", option, env={**os.environ, "TMPDIR": str(self.folder)})
+            self.assertEqual(done.returncode, status)
+        self.assertEqual(os.listdir(self.folder), [])
+
     def wait_for_end(self, descriptor):
         self.assertTrue(select.select([descriptor], [], [], 30)[0], "still running")
         os.close(descriptor)
