@@ -16,6 +16,13 @@ Result<void> CheckName(std::string_view name) {
   return Fail(ErrorCode::kInvalidArgument, std::string("a name is ").append(policy::kNameRule));
 }
 
+Error OnlyUntilRestart(const Error& why) {
+  return Error(why.code(),
+               "revoked, but only until keyd ends, for " + why.message() + "; then revoke it again")
+      .WithAction(why.action())
+      .WithCause(why.cause());
+}
+
 // By the module that the session was opened as: that another one of the caller's would do is no
 // reason to go on under the old one's name.
 bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
@@ -31,22 +38,33 @@ bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
 void AdminService::GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done) {
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
   key.next_version = 1;
-  daemon_.keys.Generate(key, caller, done);
+  daemon_.keys.Generate(key, caller,
+                        [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
+                          if (version) Log(LogLevel::kNotice, "key '{}' made", name);
+                          done(std::move(version));
+                        });
 }
 
 void AdminService::RotateKey(const std::string& name, uint32_t caller,
                              const KeyRing::VersionDone& done) {
-  daemon_.keys.Rotate(name, caller, done);
+  daemon_.keys.Rotate(name, caller, [name, done](Result<std::shared_ptr<KeyVersion>> version) {
+    if (version) {
+      Log(LogLevel::kNotice, "key '{}' rotated to version {}", name, (*version)->number());
+    }
+    done(std::move(version));
+  });
 }
 
 Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t version) {
-  KEYWARD_ASSIGN(const std::vector<KeyId> revoked, daemon_.keys.Revoke(name, version));
+  KEYWARD_ASSIGN(const Revocation revocation, daemon_.keys.Revoke(name, version));
+  const uint32_t ended = EndDependants(name, revocation.versions);
+  if (!revocation.recorded) return Fail(OnlyUntilRestart(revocation.recorded.error()));
   if (version == 0) {
     Log(LogLevel::kNotice, "key '{}' revoked", name);
   } else {
     Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
   }
-  return EndDependants(name, revoked);
+  return ended;
 }
 
 void AdminService::DestroyKey(const std::string& name, uint32_t caller,
@@ -57,6 +75,7 @@ void AdminService::DestroyKey(const std::string& name, uint32_t caller,
                        [this, name, ended = *ended, done](const Result<void>& destroyed) {
                          if (!destroyed) return done(Fail(destroyed.error()));
                          daemon_.registry.ForgetIdentity(name);
+                         Log(LogLevel::kNotice, "key '{}' destroyed", name);
                          done(ended);
                        });
 }

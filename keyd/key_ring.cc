@@ -189,7 +189,7 @@ Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, Vers
   return entry.versions.back();
 }
 
-Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version) {
+Result<Revocation> KeyRing::Revoke(const std::string& name, uint32_t version) {
   const Key* key = Find(name);
   if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
   std::vector<KeyId> ids;
@@ -197,21 +197,22 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
     if (version == 0 || each->number() == version) ids.push_back(each->id());
   }
   if (ids.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
-  KEYWARD_TRY(parts_.store.RevokeVersions(ids));
+  // Nothing is signed any more even if the disk is full.
   if (const auto change = in_progress_.find(name); change != in_progress_.end() && version == 0) {
     change->second = true;
   }
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
     if (version == 0 || each->number() == version) each->Revoke();
   }
-  return ids;
+  Result<void> recorded = parts_.store.RevokeVersions(ids);
+  return Revocation{std::move(ids), std::move(recorded)};
 }
 
 void KeyRing::Destroy(const std::string& name, uint32_t caller,
                       const std::function<void(Result<void>)>& done) {
-  if (Result<std::vector<KeyId>> revoked = Revoke(name, 0); !revoked) {
-    return done(Fail(revoked.error()));
-  }
+  const Result<Revocation> revoked = Revoke(name, 0);
+  if (!revoked) return done(Fail(revoked.error()));
+  if (!revoked->recorded) return done(revoked->recorded);
   if (in_progress_.contains(name)) return done(ChangeInProgress());
   const Key& key = *Find(name);
   std::vector<KeyReference> references;

@@ -25,8 +25,13 @@ struct Key {
 
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
 
+struct Revocation {
+  std::vector<KeyId> versions;  // which nothing signs with any more
+  Result<void> recorded;        // an error of the store's: then it lasts until keyd ends
+};
+
 // Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that
-// thread, through `post`. Every change is on disk before it is visible.
+// thread, through `post`. Every change but a revocation is on disk before it is visible.
 class KeyRing {
  public:
   using Post = std::function<void(std::function<void()>)>;
@@ -54,8 +59,8 @@ class KeyRing {
   // was, before its new version was made; that one is removed), and as above.
   void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
   // version 0: all, and the one that a rotation is making will not become active. Needs no
-  // hardware. Gives the ids that are revoked now. Errors: kNotFound, the store's.
-  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version);
+  // hardware. Errors: kNotFound.
+  Result<Revocation> Revoke(const std::string& name, uint32_t version);
   // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
   // from the store. When the custodian fails, or another change is in progress (kBusy), the key
   // stays revoked, and Destroy can be asked again.

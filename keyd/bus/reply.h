@@ -23,6 +23,7 @@ class Reply {
     Guard([&] { state_->result.returnResults(values...); });
   }
   void SendError(const Error& error) const {
+    LogCause(error);
     Guard([&] { state_->result.returnError(ToBusError(error)); });
   }
 

@@ -1,5 +1,7 @@
 #include "keyd/key_ring.h"
 
+#include <sqlite3.h>
+
 #include "tests/unit/keyd/key_ring_fixture.h"
 
 namespace keyward {
@@ -44,7 +46,7 @@ TEST_P(KeyRingCustodyTest, RotationRetiresTheOldVersionAndSignsWithTheNew) {
 TEST_P(KeyRingCustodyTest, ARevokedVersionSignsNothing) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
   ASSERT_OK(SignAndVerify(version));  // a sealed key is unsealed from here on
-  EXPECT_THAT(ring_->Revoke("web", 0).value(), ::testing::ElementsAre(version->id()));
+  EXPECT_THAT(ring_->Revoke("web", 0).value().versions, ::testing::ElementsAre(version->id()));
   EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
   EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
 }
@@ -110,6 +112,22 @@ TEST_P(KeyRingCustodyTest, ARevocationEndsARotationThatIsUnderWay) {
   EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
   EXPECT_OK(Rotate("web"));  // asked for after the revocation
   EXPECT_OK(SignAndVerify(ring_->Find("web")->active->Get().value()));
+}
+
+TEST_P(KeyRingCustodyTest, ARevocationThatCannotBeWrittenHoldsUntilRestart) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(directory_.File("state.db").c_str(), &other), SQLITE_OK);
+  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> writer(other, sqlite3_close);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_OK_AND_ASSIGN(const Revocation revocation, ring_->Revoke("web", 0));
+  EXPECT_THAT(revocation.recorded, FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(revocation.versions, ::testing::ElementsAre(version->id()));
+  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kIo));
+  ASSERT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_OK(ring_->Revoke("web", 0).value().recorded);
+  EXPECT_OK(Destroy("web"));
 }
 
 TEST_P(KeyRingCustodyTest, ARevocationOfTheOldVersionLeavesARotationAlone) {
