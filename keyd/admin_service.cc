@@ -106,7 +106,8 @@ Result<void> AdminService::EnrolModule(const std::string& module, const std::str
   const auto grant = rules->keys.find(key);
   if (grant == rules->keys.end() || !grant->second.contains(Purpose::kAico)) {
     return Fail(ErrorCode::kInvalidArgument,
-                "security.yaml does not grant the module this key for 'aico'");
+                "security.yaml does not grant the module this key for 'aico'; add it, then "
+                "keyctl policy reload");
   }
   const Key* identity = daemon_.keys.Find(key);
   if (identity == nullptr) {
@@ -120,11 +121,14 @@ Result<void> AdminService::EnrolModule(const std::string& module, const std::str
     return Fail(ErrorCode::kAlreadyExists,
                 "the module is enrolled with another key; keyctl module remove it first");
   }
-  return daemon_.registry.EnrolModule(module, key);
+  KEYWARD_TRY(daemon_.registry.EnrolModule(module, key));
+  Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
+  return {};
 }
 
 Result<uint32_t> AdminService::RemoveModule(const std::string& module) {
   KEYWARD_TRY(daemon_.registry.RemoveModule(module));
+  Log(LogLevel::kNotice, "module '{}' removed", module);
   const Error reason(ErrorCode::kRevoked, "the module was removed");
   const policy::Module* rules = daemon_.policy->FindModule(module);
   service_.CloseKeyChannels(
@@ -144,11 +148,14 @@ Result<void> AdminService::EnrolPeer(const std::string& peer, ByteView spki) {
     return Fail(ErrorCode::kAlreadyExists,
                 "the peer is enrolled with another key; keyctl module remove it first");
   }
-  return daemon_.registry.EnrolPeer(peer, key);
+  KEYWARD_TRY(daemon_.registry.EnrolPeer(peer, key));
+  Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
+  return {};
 }
 
 Result<uint32_t> AdminService::RemovePeer(const std::string& peer) {
   KEYWARD_TRY(daemon_.registry.RemovePeer(peer));
+  Log(LogLevel::kNotice, "peer '{}' removed", peer);
   return EndSessionsWith(peer, Error(ErrorCode::kRevoked, "the peer was removed"));
 }
 
