@@ -3,14 +3,11 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <vector>
@@ -43,16 +40,6 @@ std::vector<std::string> Arguments(const std::string& folder) {
           fmt::format("file={}/{}", folder, kReadyFifo)};
 }
 
-[[noreturn]] void RunSwtpm(const std::vector<std::string>& arguments) {
-  std::vector<char*> argv;
-  argv.reserve(arguments.size() + 1);
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  execvp(argv[0], argv.data());
-  _exit(127);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Swtpm>> Swtpm::Start() {
@@ -65,17 +52,7 @@ Result<std::unique_ptr<Swtpm>> Swtpm::Start() {
   return tpm;
 }
 
-Swtpm::~Swtpm() { Kill(); }
-
 std::string Swtpm::tcti() const { return "swtpm:path=" + (folder_.path() / "tpm.sock").string(); }
-
-void Swtpm::Kill() {
-  if (pid_ < 0) return;
-  kill(pid_, SIGKILL);
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
-}
 
 // swtpm writes its process id once its sockets listen. The file for it is a FIFO here, so that
 // there is an event to wait for; the other one is its death.
@@ -84,10 +61,8 @@ Result<void> Swtpm::Restart() {
   unlink(fifo.c_str());
   if (mkfifo(fifo.c_str(), 0600) != 0) return Fail(ErrorCode::kIo, "mkfifo failed");
   const UniqueFd ready(open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  const std::vector<std::string> arguments = Arguments(folder_.path().string());
-  pid_ = fork();
-  if (pid_ == 0) RunSwtpm(arguments);
-  const UniqueFd death(pid_ < 0 ? -1 : static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  KEYWARD_ASSIGN(process_, ChildProcess::Start(Arguments(folder_.path().string())));
+  const UniqueFd death(static_cast<int>(syscall(SYS_pidfd_open, process_.pid(), 0)));
   if (!ready || !death) return Fail(ErrorCode::kIo, "no process or descriptor to be had");
   std::array<pollfd, 2> events = {{{ready.get(), POLLIN, 0}, {death.get(), POLLIN, 0}}};
   if (poll(events.data(), events.size(), kStartTimeoutMs) <= 0 ||

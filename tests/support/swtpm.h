@@ -1,12 +1,11 @@
 // A software TPM of the test's own.
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
 
 #include "core/result.h"
+#include "tests/support/child_process.h"
 #include "tests/support/temp_dir.h"
 
 namespace keyward::testing_support {
@@ -18,14 +17,14 @@ class Swtpm {
  public:
   // Returns once the TPM listens. Errors: kIo.
   static Result<std::unique_ptr<Swtpm>> Start();
-  ~Swtpm();
+  ~Swtpm() = default;
   Swtpm(const Swtpm&) = delete;
   Swtpm& operator=(const Swtpm&) = delete;
 
   // "swtpm:path=..."
   std::string tcti() const;
   // As a power cut: SIGKILL. Returns when it is dead.
-  void Kill();
+  void Kill() { process_.Kill(); }
   // The same TPM on the same socket, after Kill(). Errors: kIo.
   Result<void> Restart();
   // Another TPM on the same socket: its state is new. After Kill(). Errors: kIo.
@@ -35,7 +34,7 @@ class Swtpm {
   Swtpm() = default;
 
   TempDir folder_;
-  pid_t pid_ = -1;
+  ChildProcess process_;
 };
 
 }  // namespace keyward::testing_support
