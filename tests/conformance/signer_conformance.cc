@@ -20,7 +20,7 @@ TEST_P(BackendConformance, SignsWithEachAlgorithmThatItLists) {
     SCOPED_TRACE(Name(algorithm));
     ASSERT_OK_AND_ASSIGN(const GeneratedKey key, signer().GenerateKey(algorithm, NewId()));
     EXPECT_EQ(key.public_key.algorithm(), algorithm);
-    for (const size_t size : {0, 1, 32, 129, 16384}) {
+    for (const size_t size : std::initializer_list<size_t>{0, 1, 32, 129, 16384}) {
       const Bytes message = RandomBytes(rng_, size);
       ASSERT_OK_AND_ASSIGN(const Bytes signature, signer().Sign(key.reference, message));
       EXPECT_OK(key.public_key.Verify(message, signature)) << size;

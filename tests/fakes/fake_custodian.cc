@@ -23,9 +23,9 @@ PkeyPtr NewPair(Algorithm algorithm) {
     case Algorithm::kEd25519:
       return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
     case Algorithm::kEcdsaP256:
-      return PkeyPtr(EVP_EC_gen("P-256"));
+      return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
     case Algorithm::kEcdsaP384:
-      return PkeyPtr(EVP_EC_gen("P-384"));
+      return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"));
     case Algorithm::kRsaPss2048:
       return PkeyPtr(EVP_RSA_gen(2048));
   }

@@ -32,7 +32,7 @@ TEST(PublicKeyTest, VerifiesAnEd25519SignatureThatLibsodiumMade) {
 
 TEST(PublicKeyTest, SpkiRoundTrips) {
   for (const char* curve : {"P-256", "P-384"}) {
-    const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_EC_gen(curve));
+    const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", curve));
     unsigned char* der = nullptr;
     const int size = i2d_PUBKEY(pair.get(), &der);
     const Bytes spki(der, der + size);
@@ -95,7 +95,7 @@ TEST(PublicKeyTest, AFailureLeavesTheApplicationsErrorQueueAlone) {
 }
 
 TEST(PublicKeyTest, PemRoundTrips) {
-  const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_EC_gen("P-256"));
+  const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   Bytes point(65);
   ASSERT_EQ(EVP_PKEY_get_octet_string_param(pair.get(), OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
                                             point.data(), point.size(), nullptr),

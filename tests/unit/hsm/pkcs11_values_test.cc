@@ -47,7 +47,7 @@ TEST(EcPointTest, TakesEd25519PointsWrappedAndBare) {
 }
 
 TEST(EcPointTest, TakesCurvePointsWrappedAndBare) {
-  const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_EC_gen("P-256"));
+  const OsslPtr<EVP_PKEY, EVP_PKEY_free> pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   unsigned char* encoded = nullptr;
   const size_t size = EVP_PKEY_get1_encoded_public_key(pair.get(), &encoded);
   const Bytes point(encoded, encoded + size);
