@@ -66,7 +66,7 @@ template <class Handler>
                                    Handler handler) {
 #if KEYWARD_SDBUS_2
   return connection.addMatch(
-      rule, [handler = std::move(handler)](sdbus::Message message) mutable { handler(message); },
+      rule, [handler = std::move(handler)](sdbus::Message&& message) mutable { handler(message); },
       sdbus::return_slot);
 #else
   return connection.addMatch(rule, std::move(handler));

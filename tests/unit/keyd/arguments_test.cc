@@ -4,9 +4,11 @@
 
 #include <numeric>
 
+#if !KEYWARD_SDBUS_2
 namespace sdbus {
-PlainMessage createPlainMessage();  // 1.2 exports it, but no header of its own declares it
+PlainMessage createPlainMessage();  // exported, but no header declares it
 }
+#endif
 
 namespace keyward::bus {
 namespace {
