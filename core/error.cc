@@ -40,6 +40,13 @@ constexpr std::array kCodes = {
     CodeInfo{ErrorCode::kDataCorrupt, "DataCorrupt", Action::kAskAdmin},
     CodeInfo{ErrorCode::kCircuitBreakerOpen, "CircuitBreakerOpen", Action::kRetryLater},
     CodeInfo{ErrorCode::kUnreachable, "Unreachable", Action::kRetryLater},
+    CodeInfo{ErrorCode::kSealed, "Sealed", Action::kUnseal},
+    CodeInfo{ErrorCode::kNotInitialised, "NotInitialised", Action::kProvision},
+    CodeInfo{ErrorCode::kRolledBack, "RolledBack", Action::kProvision},
+    CodeInfo{ErrorCode::kPcrMismatch, "PcrMismatch", Action::kProvision},
+    CodeInfo{ErrorCode::kCustodianCleared, "CustodianCleared", Action::kProvision},
+    CodeInfo{ErrorCode::kLockedOut, "LockedOut", Action::kProvision},
+    CodeInfo{ErrorCode::kCustodianBusy, "CustodianBusy", Action::kRetryLater},
     // The last one stands for every number that is no code.
     CodeInfo{ErrorCode::kInternal, "Internal", Action::kGiveUp},
 };
@@ -107,6 +114,8 @@ std::string_view Describe(Action action) {
       return "ask the administrator";
     case Action::kProvision:
       return "the token or TPM needs setting up";
+    case Action::kUnseal:
+      return "the service has to be unsealed";
     case Action::kGiveUp:
       return "it cannot succeed";
   }

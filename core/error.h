@@ -39,6 +39,13 @@ enum class ErrorCode : uint16_t {
   kInternal = 26,              // a defect of Keyward's own
   kCircuitBreakerOpen = 27,    // hardware failed repeatedly and rests; see `retry_after_ms`
   kUnreachable = 28,           // client side: no bus, no keyd on it, or no answer in time
+  kSealed = 29,                // the service is sealed; see keyctl unseal
+  kNotInitialised = 30,        // there is no master key; see keyctl init
+  kRolledBack = 31,            // the stored state is an older copy than the hardware counter says
+  kPcrMismatch = 32,           // the TPM's PCRs are in no state that a signed policy allows
+  kCustodianCleared = 33,      // the TPM was cleared, or the token initialised anew
+  kLockedOut = 34,             // the TPM's dictionary-attack lockout, or a locked PIN
+  kCustodianBusy = 35,         // the TPM or token asks to be asked again, and went on doing so
 };
 
 // What the one who gets the error should do next.
@@ -50,6 +57,7 @@ enum class Action : uint8_t {
   kAskAdmin = 5,    // someone has to change the policy or the enrolment
   kProvision = 6,   // someone has to set up or repair the token, TPM or PIN
   kGiveUp = 7,      // it will not go through
+  kUnseal = 8,      // an admin has to unseal the service
 };
 
 // A failure. `message` is public: it reaches clients, so it names no secret, path or other caller.

@@ -1,21 +1,16 @@
 // The capability to hold signing keys that never leave.
 #pragma once
 
-#include <array>
 #include <span>
 #include <vector>
 
 #include "core/algorithm.h"
 #include "core/bytes.h"
+#include "core/key_id.h"
 #include "core/public_key.h"
 #include "core/result.h"
 
 namespace keyward {
-
-// 16 random bytes that name one version of one key for ever. Chosen by keyd and written down
-// *before* the custodian is asked to make the key, so that a crash in between leaves nothing
-// nameless.
-using KeyId = std::array<uint8_t, 16>;
 
 // What the custodian needs to find a key again: for an HSM its id, for a TPM the wrapped blob.
 // Opaque, no secret, at most kMaxKeyReference bytes.

@@ -17,6 +17,10 @@ ExitCode ExitCodeFor(ErrorCode code) {
     case ErrorCode::kCustodianUnavailable:
     case ErrorCode::kCustodianReplaced:
     case ErrorCode::kCircuitBreakerOpen:
+    case ErrorCode::kCustodianCleared:
+    case ErrorCode::kCustodianBusy:
+    case ErrorCode::kLockedOut:
+    case ErrorCode::kPcrMismatch:
     case ErrorCode::kPinRejected:
       return ExitCode::kHardware;
     case ErrorCode::kConfiguration:

@@ -1,0 +1,105 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "core/unique_fd.h"
+
+namespace keyward {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> Failed(const char* message, const char* step, const fs::path& path) {
+  return Fail(Error(ErrorCode::kIo, message)
+                  .WithCause(std::string(step) + " " + path.string() + ": " + strerror(errno)));
+}
+
+constexpr const char* kCannotRead = "a file cannot be read";
+constexpr const char* kCannotWrite = "a file cannot be written";
+
+Result<void> WriteAll(int fd, ByteView rest, const fs::path& path) {
+  while (!rest.empty()) {
+    const ssize_t put = write(fd, rest.data(), rest.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Failed(kCannotWrite, "write", path);
+    rest = rest.subspan(static_cast<size_t>(put));
+  }
+  if (fsync(fd) != 0) return Failed(kCannotWrite, "fsync", path);
+  return {};
+}
+
+Result<void> SyncFolderOf(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0) return Failed(kCannotWrite, "fsync", folder);
+  return {};
+}
+
+// False when RENAME_NOREPLACE found a file.
+Result<bool> Write(const fs::path& path, ByteView contents, unsigned int rename_flags) {
+  std::string draft = path.string() + ".XXXXXX";
+  const UniqueFd file(mkostemp(draft.data(), O_CLOEXEC));  // mode 0600
+  if (!file) return Failed(kCannotWrite, "mkostemp", draft);
+  if (Result<void> written = WriteAll(file.get(), contents, draft); !written) {
+    unlink(draft.c_str());
+    return Fail(std::move(written).error());
+  }
+  if (renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), rename_flags) != 0) {
+    const int reason = errno;
+    unlink(draft.c_str());
+    errno = reason;
+    if (errno == EEXIST) return false;
+    return Failed(kCannotWrite, "rename", path);
+  }
+  KEYWARD_TRY(SyncFolderOf(path));
+  return true;
+}
+
+}  // namespace
+
+Result<std::optional<Bytes>> ReadFile(const fs::path& path, size_t max_size) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!file && errno == ENOENT) return std::nullopt;
+  if (!file) return Failed(kCannotRead, "open", path);
+  Bytes contents(max_size + 1);
+  size_t size = 0;
+  while (size < contents.size()) {
+    const ssize_t got = read(file.get(), contents.data() + size, contents.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Failed(kCannotRead, "read", path);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > max_size) {
+    return Fail(Error(ErrorCode::kTooLarge, "a file is too large").WithCause(path.string()));
+  }
+  contents.resize(size);
+  return contents;
+}
+
+Result<void> ReplaceFile(const fs::path& path, ByteView contents) {
+  constexpr unsigned int kReplace = 0;
+  KEYWARD_TRY(Write(path, contents, kReplace));
+  return {};
+}
+
+Result<bool> CreateFile(const fs::path& path, ByteView contents) {
+  return Write(path, contents, RENAME_NOREPLACE);
+}
+
+Result<void> RemoveFile(const fs::path& path) {
+  if (unlink(path.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return Failed(kCannotWrite, "unlink", path);
+  }
+  return SyncFolderOf(path);
+}
+
+}  // namespace keyward

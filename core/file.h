@@ -1,0 +1,28 @@
+// Small files, whole: read with a bound, and replaced so that nobody ever finds half of one.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "core/bytes.h"
+#include "core/result.h"
+
+namespace keyward {
+
+// Errors of all: kIo, with the path and the system's reason as cause.
+
+// The whole file, or nothing when there is none. Does not wait for a pipe in its place. Errors
+// also: kTooLarge (over `max_size` bytes).
+Result<std::optional<Bytes>> ReadFile(const std::filesystem::path& path, size_t max_size);
+
+// Mode 0600. On disk, with its name, when it returns; after an error or a crash the file is as it
+// was before, or whole.
+Result<void> ReplaceFile(const std::filesystem::path& path, ByteView contents);
+
+// The same where there is no file yet. False when there is one, which stays.
+Result<bool> CreateFile(const std::filesystem::path& path, ByteView contents);
+
+// On disk when it returns. A file that is not there is success.
+Result<void> RemoveFile(const std::filesystem::path& path);
+
+}  // namespace keyward
