@@ -51,7 +51,7 @@ Error DecodeError(uint16_t status, ByteView body) {
   Reader reader(body);
   const Result<uint8_t> action = reader.Integer<uint8_t>();
   const Result<uint32_t> retry_after = reader.Integer<uint32_t>();
-  if (!action || !retry_after || *action < 1 || *action > static_cast<uint8_t>(Action::kGiveUp)) {
+  if (!action || !retry_after || *action < 1 || *action > static_cast<uint8_t>(Action::kUnseal)) {
     return {ErrorCode::kInternal, "keyd answered with an error that does not parse"};
   }
   return Error(code, std::string(AsText(reader.Rest())))
