@@ -15,6 +15,9 @@ bool IsHardwareFailure(const Result<void>& outcome) {
   switch (outcome.error().code()) {
     case ErrorCode::kCustodianUnavailable:
     case ErrorCode::kCustodianReplaced:
+    case ErrorCode::kCustodianCleared:
+    case ErrorCode::kCustodianBusy:
+    case ErrorCode::kLockedOut:
     case ErrorCode::kPinRejected:
       return true;
     default:

@@ -26,6 +26,8 @@ Fault ClassifyFormatOne(TSS2_RC code) {
     case TPM2_RC_AUTH_FAIL:
     case TPM2_RC_BAD_AUTH:
       return Fault::kUnauthorized;
+    case TPM2_RC_POLICY_FAIL:
+      return Fault::kPolicy;
     case TPM2_RC_HANDLE:  // an object or session that the TPM had, and has no more
       return Fault::kReset;
     default:
@@ -56,6 +58,12 @@ Fault ClassifyFormatZero(TSS2_RC code) {
       return Fault::kLockout;
     case TPM2_RC_FAILURE:
       return Fault::kFailureMode;
+    case TPM2_RC_PCR_CHANGED:
+      return Fault::kPolicy;
+    case TPM2_RC_NV_DEFINED:
+      return Fault::kDefined;
+    case TPM2_RC_NV_SPACE:
+      return Fault::kNvFull;
     default:
       return Fault::kUnexpected;
   }
@@ -88,7 +96,7 @@ struct Explanation {
 Explanation Explain(Fault fault) {
   switch (fault) {
     case Fault::kTransient:
-      return {ErrorCode::kCustodianUnavailable, Action::kRetryLater, "the TPM is busy"};
+      return {ErrorCode::kCustodianBusy, Action::kRetryLater, "the TPM is busy"};
     case Fault::kGone:
       return {ErrorCode::kCustodianUnavailable, Action::kRetryLater,
               "the TPM does not answer; check that it is there and that keyd may open it"};
@@ -98,7 +106,7 @@ Explanation Explain(Fault fault) {
       return {ErrorCode::kCustodianUnavailable, Action::kRetryLater,
               "the TPM is full of other programs' objects or sessions; end those programs"};
     case Fault::kLockout:
-      return {ErrorCode::kCustodianUnavailable, Action::kProvision,
+      return {ErrorCode::kLockedOut, Action::kProvision,
               "the TPM is locked after wrong passwords of other programs; wait, or run "
               "tpm2_dictionarylockout --clear-lockout"};
     case Fault::kFailureMode:
@@ -107,6 +115,16 @@ Explanation Explain(Fault fault) {
     case Fault::kUnauthorized:
       return {ErrorCode::kAuthenticationFailed, Action::kGiveUp,
               "the TPM refuses the authorization"};
+    case Fault::kPolicy:
+      return {ErrorCode::kPcrMismatch, Action::kProvision,
+              "the TPM's PCRs are not in the state that the policy allows"};
+    case Fault::kDefined:
+      return {ErrorCode::kAlreadyExists, Action::kFixRequest,
+              "the TPM has an NV index of that name already"};
+    case Fault::kNvFull:
+      return {ErrorCode::kResourceExhausted, Action::kProvision,
+              "the TPM's NV memory is full; remove an index that nobody uses with "
+              "tpm2_nvundefine"};
     case Fault::kNone:
     case Fault::kRejected:
     case Fault::kUnexpected:

@@ -20,6 +20,9 @@ enum class Fault : uint8_t {
   kFailureMode,   // the TPM failed its self-test and refuses everything
   kUnauthorized,  // the authorization value is wrong
   kRejected,      // the parameters do not hold: a tampered blob, or one of another TPM
+  kPolicy,        // the policy session does not satisfy the policy, or the PCRs changed since
+  kDefined,       // there is an NV index of that handle
+  kNvFull,        // no room in NV memory for one more index
   kUnexpected,    // anything else
 };
 

@@ -156,6 +156,20 @@ TEST_F(CustodianPoolTest, ARefusalByTheHardwareIsNoFailureOfIt) {
   EXPECT_FALSE(pool_.Status().failure);
 }
 
+TEST_F(CustodianPoolTest, EveryStateInWhichHardwareDoesNotServeIsAFailureOfIt) {
+  for (const ErrorCode code :
+       {ErrorCode::kCustodianUnavailable, ErrorCode::kCustodianReplaced,
+        ErrorCode::kCustodianCleared, ErrorCode::kCustodianBusy, ErrorCode::kLockedOut}) {
+    ASSERT_OK(CheckHealth());
+    ASSERT_OK(pool_.Submit(1, [code](const Result<Custodian*>&) -> Result<void> {
+      return Fail(code, "it does not serve");
+    }));
+    Settle();
+    ASSERT_TRUE(pool_.Status().failure) << Name(code);
+    EXPECT_EQ(pool_.Status().failure->code(), code);
+  }
+}
+
 TEST_F(CustodianPoolTest, StatusFollowsTheHardware) {
   EXPECT_EQ(pool_.Status().name, "hsm");
   EXPECT_EQ(pool_.Status().description, "");

@@ -43,6 +43,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{0x009a2, Fault::kUnauthorized},  // TPM_RC_BAD_AUTH, session 1
                       Case{0x001df, Fault::kRejected},      // TPM_RC_INTEGRITY, parameter 1
                       Case{0x002e7, Fault::kRejected},      // TPM_RC_ECC_POINT, parameter 2
+                      Case{0x0099d, Fault::kPolicy},        // TPM_RC_POLICY_FAIL, session 1
+                      Case{0x00128, Fault::kPolicy},        // TPM_RC_PCR_CHANGED
+                      Case{0x0014c, Fault::kDefined},       // TPM_RC_NV_DEFINED
+                      Case{0x0014b, Fault::kNvFull},        // TPM_RC_NV_SPACE
                       Case{0x9000b, Fault::kRejected},      // marshalling: BAD_VALUE
                       Case{0x00120, Fault::kUnexpected}),   // TPM_RC_DISABLED
     [](const auto& code) { return fmt::format("{:05x}", code.param.rc); });
@@ -56,9 +60,13 @@ TEST(ErrorOfResponseCodeTest, NamesTheRemedyAndKeepsTheCodeForTheLog) {
   EXPECT_THAT(gone.message(), ::testing::Not(HasSubstr("0xa000a")));
 
   const Error lockout = ToError(0x921, "TPM2_Sign");
-  EXPECT_EQ(lockout.code(), ErrorCode::kCustodianUnavailable);
+  EXPECT_EQ(lockout.code(), ErrorCode::kLockedOut);
   EXPECT_EQ(lockout.action(), Action::kProvision);
   EXPECT_THAT(lockout.message(), HasSubstr("tpm2_dictionarylockout"));
+
+  const Error busy = ToError(0x922, "TPM2_Sign");
+  EXPECT_EQ(busy.code(), ErrorCode::kCustodianBusy);
+  EXPECT_EQ(busy.action(), Action::kRetryLater);
 }
 
 TEST(ErrorOfResponseCodeTest, ASuccessIsNone) {
