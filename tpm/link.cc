@@ -39,7 +39,7 @@ Result<void> WipeResponse(ESYS_CONTEXT* esys) {
 
 }  // namespace
 
-Link::Link(std::unique_ptr<Connection> connection, StoragePrimary primary, EsysSession session,
+Link::Link(std::unique_ptr<Connection> connection, Primary primary, EsysSession session,
            TpmFacts facts)
     : connection_(std::move(connection)),
       primary_(std::move(primary.handle)),
@@ -58,8 +58,9 @@ Result<std::unique_ptr<Link>> Link::Connect(const std::string& tcti,
   KEYWARD_ASSIGN(std::unique_ptr<Connection> connection, Connection::Open(tcti));
   if (connection->direct()) KEYWARD_TRY(FlushLeakedObjects(*connection));
   KEYWARD_ASSIGN(TpmFacts facts, ReadFacts(*connection));
-  KEYWARD_ASSIGN(StoragePrimary primary, CreateStoragePrimary(*connection));
-  KEYWARD_TRY(CheckOrPinName(state_directory, primary.name));
+  KEYWARD_ASSIGN(Primary primary, CreateStoragePrimary(*connection));
+  const auto endorsement = [&] { return ReadEndorsementName(*connection); };
+  KEYWARD_TRY(CheckOrPinName(state_directory, primary.name, endorsement));
   KEYWARD_ASSIGN(EsysSession session, EsysSession::Start(*connection, primary.handle.get()));
   return std::unique_ptr<Link>(
       new Link(std::move(connection), std::move(primary), std::move(session), std::move(facts)));

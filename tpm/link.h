@@ -23,7 +23,7 @@ class Link {
  public:
   // Leaked objects are flushed (where no other client can own them), the primary is made and its
   // name checked against the one pinned in `state_directory`. Errors: kCustodianReplaced,
-  // kDataCorrupt (pin file), kIo.
+  // kCustodianCleared, kDataCorrupt (pin file), kIo.
   static Result<std::unique_ptr<Link>> Connect(const std::string& tcti,
                                                const std::filesystem::path& state_directory);
   ~Link();
@@ -55,7 +55,7 @@ class Link {
  private:
   static constexpr size_t kMaxLoaded = 2;
 
-  Link(std::unique_ptr<Connection> connection, StoragePrimary primary, EsysSession session,
+  Link(std::unique_ptr<Connection> connection, Primary primary, EsysSession session,
        TpmFacts facts);
 
   std::unique_ptr<Connection> connection_;  // ended last: the rest flushes through it

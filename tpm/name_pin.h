@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "core/bytes.h"
 #include "core/result.h"
@@ -10,10 +12,19 @@ namespace keyward::tpm {
 
 inline constexpr std::string_view kNamePinFile = "tpm-primary-name";
 
-// Compares `name` with the one in `state_directory`/tpm-primary-name (lower-case hex and a newline,
-// mode 0600). Where there is none yet, writes it: whole and synced, or not at all, and never over
-// another. Two processes may do so at once; one of them wins and the other compares. Errors:
-// kCustodianReplaced, kDataCorrupt (the file holds no name), kIo.
-Result<void> CheckOrPinName(const std::filesystem::path& state_directory, ByteView name);
+// Gives the name of the endorsement key, where there is one to be had.
+using EndorsementNameReader = std::function<Result<std::optional<Bytes>>()>;
+
+// Compares `name`, the storage primary's, with the one in `state_directory`/tpm-primary-name (mode
+// 0600; two lines of lower-case hex: the names of storage primary and endorsement key). Where there
+// is no file yet, writes it: whole and synced, or not at all, and never over another. Two processes
+// may do so at once; one of them wins and the other compares. The second line says whether a TPM
+// with another primary is the same one, cleared. Without it, as where there was no endorsement key
+// to be had, the file is as good; it is added once the first line matches and there is one.
+// `endorsement` is asked only where its answer matters: making the key takes a TPM up to a second.
+// Errors: kCustodianReplaced, kCustodianCleared, kDataCorrupt (the file holds no names), kIo, and
+// those of `endorsement`.
+Result<void> CheckOrPinName(const std::filesystem::path& state_directory, ByteView name,
+                            const EndorsementNameReader& endorsement);
 
 }  // namespace keyward::tpm

@@ -1,56 +1,21 @@
 #include "tpm/storage_primary.h"
 
-#include <algorithm>
-
-#include "tpm/esys_ptr.h"
 #include "tpm/templates.h"
 
 namespace keyward::tpm {
-namespace {
 
-Error OwnerPasswordSet(const Outcome& outcome) {
-  return outcome
-      .As(ErrorCode::kCustodianUnavailable,
-          "the owner hierarchy of the TPM has a password; remove it with "
-          "tpm2_changeauth -c owner -p PASSWORD")
-      .WithAction(Action::kProvision);
+Result<Primary> CreateStoragePrimary(Connection& connection) {
+  return CreatePrimary(connection, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, StoragePrimaryTemplate());
 }
 
-// ESAPI salts sessions to the public area of the answer, which nothing has authenticated yet. So
-// the name that will be pinned is computed from that same public area.
-Result<Bytes> CheckedName(Connection& connection, ESYS_TR primary, const TPM2B_PUBLIC& made) {
-  EsysPtr<TPM2B_NAME> reported;
-  const Outcome outcome(Esys_TR_GetName(connection.get(), primary, EsysOut(reported)),
-                        "Esys_TR_GetName");
-  KEYWARD_TRY(outcome.Check());
-  KEYWARD_ASSIGN(Bytes name, NameOf(made.publicArea));
-  if (!IsMadeFrom(made.publicArea, StoragePrimaryTemplate()) ||
-      !std::ranges::equal(name, std::span(reported->name, reported->size))) {
-    return Fail(ErrorCode::kAuthenticationFailed,
-                "the TPM made another storage key than it was asked for");
+Result<std::optional<Bytes>> ReadEndorsementName(Connection& connection) {
+  Result<Primary> key =
+      CreatePrimary(connection, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, EndorsementKeyTemplate());
+  if (key) return std::move(key->name);
+  if (connection.lost() || key.error().code() == ErrorCode::kCustodianBusy) {
+    return Fail(std::move(key).error());
   }
-  return name;
-}
-
-}  // namespace
-
-Result<StoragePrimary> CreateStoragePrimary(Connection& connection) {
-  const TPM2B_PUBLIC wanted = StoragePrimaryTemplate();
-  const TPM2B_SENSITIVE_CREATE no_auth{};
-  const TPM2B_DATA no_outside_info{};
-  const TPML_PCR_SELECTION no_pcrs{};
-  ESYS_TR handle = ESYS_TR_NONE;
-  EsysPtr<TPM2B_PUBLIC> made;
-  const Outcome outcome = connection.Run("TPM2_CreatePrimary", [&] {
-    return Esys_CreatePrimary(connection.get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                              ESYS_TR_NONE, &no_auth, &wanted, &no_outside_info, &no_pcrs, &handle,
-                              EsysOut(made), nullptr, nullptr, nullptr);
-  });
-  if (outcome.fault() == Fault::kUnauthorized) return Fail(OwnerPasswordSet(outcome));
-  KEYWARD_TRY(outcome.Check());
-  EsysHandle owned(connection.get(), handle, EsysHandle::Ending::kFlush);
-  KEYWARD_ASSIGN(Bytes name, CheckedName(connection, handle, *made));
-  return StoragePrimary{std::move(owned), std::move(name)};
+  return std::nullopt;
 }
 
 }  // namespace keyward::tpm

@@ -1,22 +1,22 @@
-// The key under which everything of ours is wrapped.
+// The key under which everything of ours is wrapped, and the one that tells a cleared TPM from
+// another.
 #pragma once
 
-#include "core/bytes.h"
-#include "tpm/connection.h"
-#include "tpm/esys_handle.h"
+#include <optional>
+
+#include "tpm/primary.h"
 
 namespace keyward::tpm {
 
-struct StoragePrimary {
-  EsysHandle handle;
-  Bytes name;  // 34 bytes: TPM_ALG_SHA256, SHA-256 of the public area
-};
+// Makes the storage primary anew from the owner seed; it is the same one until the owner clears the
+// TPM. That it is the key of the expected TPM is for the caller to check against the pinned name.
+// Errors: those of CreatePrimary.
+Result<Primary> CreateStoragePrimary(Connection& connection);
 
-// Makes the primary anew from the owner seed; it is the same one until the owner clears the TPM.
-// That the TPM gave the template's attributes and a name that belongs to the key is checked here;
-// that it is the key of the expected TPM is for the caller to check against the pinned name. With
-// an owner password set this fails, once for each call: the owner hierarchy knows no lockout.
-// Errors: kCustodianUnavailable, kAuthenticationFailed (an answer that does not hold together).
-Result<StoragePrimary> CreateStoragePrimary(Connection& connection);
+// The name of the endorsement key, which outlives TPM2_Clear; nothing where the endorsement
+// hierarchy is disabled or has a password (it knows no lockout), or no such key can be made. The
+// answer is not authenticated: good for telling people what happened, not as a proof. Errors: those
+// after which it may be asked again.
+Result<std::optional<Bytes>> ReadEndorsementName(Connection& connection);
 
 }  // namespace keyward::tpm

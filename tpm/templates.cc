@@ -16,6 +16,14 @@ constexpr TPMA_OBJECT kBound =
     TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA;
 constexpr TPMA_OBJECT kStorageAttributes =
     kBound | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+constexpr TPMA_OBJECT kEndorsementAttributes =
+    TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+    TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+// PolicyA of the profile: TPM2_PolicySecret(TPM_RH_ENDORSEMENT).
+constexpr auto kEndorsementPolicy =
+    std::to_array<uint8_t>({0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc,
+                            0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52,
+                            0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa});
 constexpr TPMA_OBJECT kSigningAttributes =
     kBound | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_SIGN_ENCRYPT;
 constexpr std::array kSigningAlgorithms = {Algorithm::kEcdsaP256, Algorithm::kEcdsaP384,
@@ -51,6 +59,21 @@ TPM2B_PUBLIC RsaPssTemplate() {
   return object;
 }
 
+// A key that wraps others: P-256 with AES-128-CFB.
+TPM2B_PUBLIC StorageTemplate(TPMA_OBJECT attributes) {
+  TPM2B_PUBLIC object = Template(TPM2_ALG_ECC, attributes);
+  TPMS_ECC_PARMS& ecc = object.publicArea.parameters.eccDetail;
+  ecc.symmetric.algorithm = TPM2_ALG_AES;
+  ecc.symmetric.keyBits.aes = 128;
+  ecc.symmetric.mode.aes = TPM2_ALG_CFB;
+  ecc.scheme.scheme = TPM2_ALG_NULL;
+  ecc.curveID = TPM2_ECC_NIST_P256;
+  ecc.kdf.scheme = TPM2_ALG_NULL;
+  object.publicArea.unique.ecc.x = {.size = 32, .buffer = {}};  // zeros, as the guidance has it
+  object.publicArea.unique.ecc.y = {.size = 32, .buffer = {}};
+  return object;
+}
+
 // Without the part in which objects of one template differ.
 Result<Bytes> MarshalWithoutUnique(TPMT_PUBLIC object) {
   std::memset(&object.unique, 0, sizeof(object.unique));
@@ -65,17 +88,12 @@ Bytes Padded(ByteView number, size_t size) {
 
 }  // namespace
 
-TPM2B_PUBLIC StoragePrimaryTemplate() {
-  TPM2B_PUBLIC object = Template(TPM2_ALG_ECC, kStorageAttributes);
-  TPMS_ECC_PARMS& ecc = object.publicArea.parameters.eccDetail;
-  ecc.symmetric.algorithm = TPM2_ALG_AES;
-  ecc.symmetric.keyBits.aes = 128;
-  ecc.symmetric.mode.aes = TPM2_ALG_CFB;
-  ecc.scheme.scheme = TPM2_ALG_NULL;
-  ecc.curveID = TPM2_ECC_NIST_P256;
-  ecc.kdf.scheme = TPM2_ALG_NULL;
-  object.publicArea.unique.ecc.x = {.size = 32, .buffer = {}};  // zeros, as the guidance has it
-  object.publicArea.unique.ecc.y = {.size = 32, .buffer = {}};
+TPM2B_PUBLIC StoragePrimaryTemplate() { return StorageTemplate(kStorageAttributes); }
+
+TPM2B_PUBLIC EndorsementKeyTemplate() {
+  TPM2B_PUBLIC object = StorageTemplate(kEndorsementAttributes);
+  object.publicArea.authPolicy.size = static_cast<uint16_t>(kEndorsementPolicy.size());
+  std::ranges::copy(kEndorsementPolicy, object.publicArea.authPolicy.buffer);
   return object;
 }
 

@@ -14,6 +14,10 @@ namespace keyward::tpm {
 // template gives the same key on the same TPM until its owner clears it.
 TPM2B_PUBLIC StoragePrimaryTemplate();
 
+// The ECC P-256 endorsement key of TCG's "EK Credential Profile for TPM Family 2.0", B.3.4
+// (template L-2): the same on the same TPM for its whole life.
+TPM2B_PUBLIC EndorsementKeyTemplate();
+
 // A signing key that the TPM makes itself and that cannot leave it or its parent. noDA: a wrong
 // authorization value is refused, but never counted towards lockout. Errors: kNotSupported
 // (Ed25519).

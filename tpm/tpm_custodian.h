@@ -39,8 +39,8 @@ struct TpmOptions {
 class TpmCustodian final : public Custodian {
  public:
   // Connects. `rng` must outlive the custodian. Errors: kCustodianUnavailable (also an owner
-  // hierarchy with a password), kCustodianReplaced, kDataCorrupt (the pin file is damaged), kIo (it
-  // cannot be read or written).
+  // hierarchy with a password), kCustodianReplaced, kCustodianCleared, kDataCorrupt (the pin file
+  // is damaged), kIo (it cannot be read or written).
   static Result<std::unique_ptr<TpmCustodian>> Create(TpmOptions options, Rng& rng);
   ~TpmCustodian() override;
 

@@ -55,7 +55,7 @@ TEST_F(BusListenerTest, HearsNoSecretOnItsWayInOrOut) {
 TEST_F(BusListenerTest, HearsASecretThatIsNotEncrypted) {
   {
     ASSERT_OK_AND_ASSIGN(const auto connection, Connection::Open(Tcti()));
-    ASSERT_OK_AND_ASSIGN(const StoragePrimary primary, CreateStoragePrimary(*connection));
+    ASSERT_OK_AND_ASSIGN(const Primary primary, CreateStoragePrimary(*connection));
     const Wiped<TPM2B_SENSITIVE_CREATE> sensitive = Sensitive({}, secret_.RevealSecret());
     const TPM2B_PUBLIC area = SealedTemplate();
     const TPM2B_DATA no_outside_info{};

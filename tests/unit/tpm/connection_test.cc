@@ -74,7 +74,7 @@ TEST_F(ConnectionTest, IsLostOnceTheTpmIsGone) {
 
 TEST_F(ConnectionTest, HandlesAreFlushedWhenTheyEnd) {
   {
-    ASSERT_OK_AND_ASSIGN(const StoragePrimary primary, CreateStoragePrimary(*connection_));
+    ASSERT_OK_AND_ASSIGN(const Primary primary, CreateStoragePrimary(*connection_));
     ASSERT_OK_AND_ASSIGN(const EsysSession session,
                          EsysSession::Start(*connection_, primary.handle.get()));
     EXPECT_THAT(Count(TPM2_TRANSIENT_FIRST), testing_support::IsOkAndHolds(1));
@@ -86,7 +86,7 @@ TEST_F(ConnectionTest, HandlesAreFlushedWhenTheyEnd) {
 
 TEST_F(ConnectionTest, WhatADeadClientLeakedIsFlushed) {
   for (int i = 0; i < 3; ++i) {
-    ASSERT_OK_AND_ASSIGN(StoragePrimary primary, CreateStoragePrimary(*connection_));
+    ASSERT_OK_AND_ASSIGN(Primary primary, CreateStoragePrimary(*connection_));
     if (i == 0) {
       ASSERT_OK_AND_ASSIGN(EsysSession session,
                            EsysSession::Start(*connection_, primary.handle.get()));

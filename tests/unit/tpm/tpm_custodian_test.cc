@@ -31,6 +31,13 @@ class TpmCustodianTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
+  void ClearAsOwner() {
+    ASSERT_OK_AND_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
+    ASSERT_EQ(Esys_Clear(connection->get(), ESYS_TR_RH_LOCKOUT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                         ESYS_TR_NONE),
+              TSS2_RC_SUCCESS);
+  }
+
   Result<uint32_t> FailedTries() {
     KEYWARD_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
     KEYWARD_ASSIGN(const auto data,
@@ -173,12 +180,45 @@ TEST_F(TpmCustodianTest, ATpmThatVanishesFailsEveryCallUntilItIsBack) {
 TEST_F(TpmCustodianTest, AnotherTpmIsRefusedAndThePinStays) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, Connect());
   const std::string pin = PinFile();
-  EXPECT_EQ(pin.size(), 69);  // 34 bytes in hex, and a newline
+  EXPECT_EQ(pin.size(), 2 * 69);  // twice 34 bytes in hex, and a newline
   tpm_->Kill();
   ASSERT_OK(tpm_->RestartAsAnother());
   EXPECT_THAT(custodian->CheckHealth(), FailsWith(ErrorCode::kCustodianReplaced));
   EXPECT_THAT(Connect(), FailsWith(ErrorCode::kCustodianReplaced));
   EXPECT_EQ(PinFile(), pin);
+}
+
+TEST_F(TpmCustodianTest, ATpmThatItsOwnerClearedIsToldFromAnother) {
+  ASSERT_OK(Connect());
+  const std::string pin = PinFile();
+  ASSERT_NO_FATAL_FAILURE(ClearAsOwner());
+  const auto cleared = Connect();
+  ASSERT_THAT(cleared, FailsWith(ErrorCode::kCustodianCleared));
+  EXPECT_EQ(cleared.error().action(), Action::kProvision);
+  EXPECT_EQ(PinFile(), pin);
+}
+
+TEST_F(TpmCustodianTest, APinFromBeforeGetsItsSecondLine) {
+  ASSERT_OK(Connect());
+  const std::string pin = PinFile();
+  std::ofstream(state_.path() / "tpm-primary-name", std::ios::trunc) << pin.substr(0, 69);
+  ASSERT_OK(Connect());
+  EXPECT_EQ(PinFile(), pin);
+}
+
+TEST_F(TpmCustodianTest, WithoutTheEndorsementHierarchyAClearedTpmIsReplaced) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
+    const TPM2B_AUTH password = {.size = 4, .buffer = {'p', 'a', 's', 's'}};
+    ASSERT_EQ(Esys_HierarchyChangeAuth(connection->get(), ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE, &password),
+              TSS2_RC_SUCCESS);
+  }
+  ASSERT_OK(Connect());
+  EXPECT_EQ(PinFile().size(), 69);
+  ASSERT_NO_FATAL_FAILURE(ClearAsOwner());
+  EXPECT_THAT(Connect(), FailsWith(ErrorCode::kCustodianReplaced));
+  EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
 }
 
 TEST_F(TpmCustodianTest, WhatAnotherTpmMadeIsRefused) {
