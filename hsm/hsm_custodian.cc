@@ -24,7 +24,9 @@ HsmCustodian::HsmCustodian(std::unique_ptr<Link> link, Profile profile, Rng& rng
     : link_(std::move(link)),
       description_(std::move(profile.description)),
       signer_(*link_, std::move(profile.algorithms)),
-      sealer_(*link_, rng) {}
+      sealer_(*link_, rng),
+      counter_(*link_),
+      master_sealer_(*link_, rng) {}
 
 Result<void> HsmCustodian::CheckHealth() {
   return link_->Run([](const Session& session) -> Result<void> {

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "core/custodian.h"
+#include "hsm/hsm_counter.h"
+#include "hsm/hsm_master_sealer.h"
 #include "hsm/hsm_sealer.h"
 #include "hsm/hsm_signer.h"
 #include "hsm/link.h"
@@ -18,6 +20,8 @@ class HsmCustodian final : public Custodian {
 
   Signer& signer() override { return signer_; }
   Sealer& sealer() override { return sealer_; }
+  Counter& counter() { return counter_; }
+  MasterSealer& master_sealer() { return master_sealer_; }
   Result<void> CheckHealth() override;
   std::string Describe() const override { return description_; }
 
@@ -33,6 +37,8 @@ class HsmCustodian final : public Custodian {
   std::string description_;
   HsmSigner signer_;
   HsmSealer sealer_;
+  HsmCounter counter_;
+  HsmMasterSealer master_sealer_;
 };
 
 }  // namespace keyward::hsm

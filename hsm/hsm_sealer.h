@@ -6,14 +6,13 @@
 
 #include "core/rng.h"
 #include "core/sealer.h"
-#include "core/signer.h"
+#include "hsm/gcm_blob.h"
 #include "hsm/link.h"
 
 namespace keyward::hsm {
 
-// The first Seal makes the key, labelled "keyward:wrapping" and with a random CKA_ID. A blob is
-// version (1 byte, 01) | CKA_ID of its key (16) | nonce (12, random) | ciphertext | tag (16),
-// AES-256-GCM with version | CKA_ID | context as associated data.
+// The first Seal makes the key, labelled "keyward:wrapping" and with a random CKA_ID. A blob is a
+// GcmBlob (gcm_blob.h) in the caller's context.
 //
 // As a blob names its key, it does no harm when processes that share a token each make one: PKCS#11
 // has no way to make an object unless it exists. All then seal under the one of lowest CKA_ID.
@@ -26,15 +25,10 @@ class HsmSealer final : public Sealer {
   Result<SecretBytes> Unseal(ByteView blob, ByteView context) override;
 
  private:
-  struct WrappingKey {
-    KeyId id;
-    CK_OBJECT_HANDLE handle;
-  };
-
   // Forgets every handle, unless the session that it was found on is still there.
   void ForgetStale();
-  Result<WrappingKey> KeyToSeal(const Session& session);
-  Result<WrappingKey> KeyToUnseal(const Session& session, const KeyId& id);
+  Result<TokenKey> KeyToSeal(const Session& session);
+  Result<TokenKey> KeyToUnseal(const Session& session, const KeyId& id);
   // Runs `work(session, key)` on what `find(session)` finds, a second time with a fresh lookup if
   // the key's handle went stale.
   template <class Find, class Work>
@@ -44,7 +38,7 @@ class HsmSealer final : public Sealer {
   Rng& rng_;
   // Good for one epoch of the link.
   std::map<KeyId, CK_OBJECT_HANDLE> handles_;
-  std::optional<WrappingKey> sealing_key_;
+  std::optional<TokenKey> sealing_key_;
   uint64_t epoch_ = 0;
 };
 

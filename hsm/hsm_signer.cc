@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "hsm/destroy.h"
 #include "hsm/ec_point.h"
 
 namespace keyward::hsm {
@@ -72,17 +73,6 @@ Result<std::vector<CK_OBJECT_HANDLE>> BothHalves(const Session& session, const K
   return halves;
 }
 
-// Looks again after destroying, since a token that went away in between also says that the object
-// is gone.
-Result<void> DestroyOn(const Session& session, const KeyId& id) {
-  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> halves, BothHalves(session, id));
-  if (halves.empty()) return {};
-  for (const CK_OBJECT_HANDLE half : halves) KEYWARD_TRY(session.Destroy(half));
-  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> left, BothHalves(session, id));
-  if (left.empty()) return {};
-  return Fail(ErrorCode::kCustodianUnavailable, "the HSM token did not destroy the key");
-}
-
 }  // namespace
 
 Result<std::vector<Algorithm>> HsmSigner::AlgorithmsOf(const Session& session) {
@@ -148,7 +138,8 @@ Result<Bytes> HsmSigner::Sign(const KeyReference& reference, ByteView message) {
 
 Result<void> HsmSigner::Destroy(const KeyId& id) {
   cache_.erase(id);
-  return link_.Run([&](const Session& session) { return DestroyOn(session, id); });
+  const auto find = [&](const Session& session) { return BothHalves(session, id); };
+  return link_.Run([&](const Session& session) { return DestroyFound(session, find); });
 }
 
 Result<void> HsmSigner::DestroyKey(const KeyReference& reference) {

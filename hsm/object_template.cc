@@ -10,6 +10,7 @@ namespace keyward::hsm {
 namespace {
 
 constexpr std::string_view kWrappingLabel = "keyward:wrapping";
+constexpr std::string_view kMasterLabel = "keyward:master";
 
 constexpr std::array<uint8_t, 5> kEd25519Oid = {0x06, 0x03, 0x2B, 0x65, 0x70};
 constexpr std::array<uint8_t, 10> kP256Oid = {0x06, 0x08, 0x2A, 0x86, 0x48,
@@ -37,6 +38,45 @@ ObjectTemplate NewSecret(const KeyId& id, std::string_view label) {
       .Add(CKA_ID, id)
       .Add(CKA_LABEL, AsBytes(label));
   return made;
+}
+
+// Says no to every other use as well: SoftHSM would say yes.
+ObjectTemplate NewAesKey(const KeyId& id, std::string_view label) {
+  ObjectTemplate made = NewSecret(id, label);
+  made.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
+      .AddNumber(CKA_KEY_TYPE, CKK_AES)
+      .AddFlag(CKA_ENCRYPT, true)
+      .AddFlag(CKA_DECRYPT, true)
+      .AddFlag(CKA_WRAP, false)
+      .AddFlag(CKA_UNWRAP, false)
+      .AddFlag(CKA_SIGN, false)
+      .AddFlag(CKA_VERIFY, false)
+      .AddFlag(CKA_DERIVE, false)
+      .AddNumber(CKA_VALUE_LEN, 32);
+  return made;
+}
+
+ObjectTemplate FindAesKeys(std::string_view label) {
+  ObjectTemplate wanted;
+  wanted.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
+      .AddNumber(CKA_KEY_TYPE, CKK_AES)
+      .AddFlag(CKA_PRIVATE, true)
+      .AddFlag(CKA_LOCAL, true)
+      .AddFlag(CKA_ALWAYS_SENSITIVE, true)
+      .AddFlag(CKA_NEVER_EXTRACTABLE, true)
+      .Add(CKA_LABEL, AsBytes(label));
+  return wanted;
+}
+
+// What tells a counter's values from everything else.
+ObjectTemplate CounterValue(const KeyId& id) {
+  ObjectTemplate value;
+  value.AddNumber(CKA_CLASS, CKO_DATA)
+      .AddFlag(CKA_TOKEN, true)
+      .AddFlag(CKA_PRIVATE, true)
+      .Add(CKA_APPLICATION, AsBytes("keyward"))
+      .Add(CKA_LABEL, AsBytes("keyward:counter:" + ToHex(id)));
+  return value;
 }
 
 }  // namespace
@@ -96,13 +136,13 @@ ObjectTemplate PrivateHalf(const KeyId& id) {
   return made;
 }
 
-ObjectTemplate NewWrappingKey(const KeyId& id) {
-  ObjectTemplate made = NewSecret(id, kWrappingLabel);
-  made.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
-      .AddNumber(CKA_KEY_TYPE, CKK_AES)
-      .AddFlag(CKA_ENCRYPT, true)
-      .AddFlag(CKA_DECRYPT, true)
-      .AddNumber(CKA_VALUE_LEN, 32);
+ObjectTemplate NewWrappingKey(const KeyId& id) { return NewAesKey(id, kWrappingLabel); }
+
+ObjectTemplate NewMasterKey(const KeyId& id) { return NewAesKey(id, kMasterLabel); }
+
+ObjectTemplate NewCounterValue(const KeyId& id, ByteView value) {
+  ObjectTemplate made = CounterValue(id);
+  made.Add(CKA_VALUE, value);
   return made;
 }
 
@@ -118,16 +158,20 @@ ObjectTemplate FindSigningKey(const KeyId& id) {
   return wanted;
 }
 
-ObjectTemplate FindWrappingKeys() {
-  ObjectTemplate wanted;
-  wanted.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
-      .AddNumber(CKA_KEY_TYPE, CKK_AES)
-      .AddFlag(CKA_PRIVATE, true)
-      .AddFlag(CKA_LOCAL, true)
-      .AddFlag(CKA_ALWAYS_SENSITIVE, true)
-      .AddFlag(CKA_NEVER_EXTRACTABLE, true)
-      .Add(CKA_LABEL, AsBytes(kWrappingLabel));
+ObjectTemplate FindMasterKeyWholeOrNot(const KeyId& id) {
+  ObjectTemplate wanted = FindById(CKO_SECRET_KEY, id);
+  wanted.Add(CKA_LABEL, AsBytes(kMasterLabel));
   return wanted;
 }
+
+ObjectTemplate FindWrappingKeys() { return FindAesKeys(kWrappingLabel); }
+
+ObjectTemplate FindMasterKey(const KeyId& id) {
+  ObjectTemplate wanted = FindAesKeys(kMasterLabel);
+  wanted.Add(CKA_ID, id);
+  return wanted;
+}
+
+ObjectTemplate FindCounterValues(const KeyId& id) { return CounterValue(id); }
 
 }  // namespace keyward::hsm

@@ -44,15 +44,21 @@ Result<Algorithm> AlgorithmOfCurve(ByteView ec_params);
 // not CKA_EXTRACTABLE; CKA_ID is the key's id and CKA_LABEL "keyward:<id in hex>".
 ObjectTemplate PublicHalf(Algorithm algorithm, const KeyId& id);
 ObjectTemplate PrivateHalf(const KeyId& id);
-// AES-256, to encrypt and decrypt only; CKA_LABEL is "keyward:wrapping".
+// AES-256, to encrypt and decrypt only; CKA_LABEL is "keyward:wrapping" and "keyward:master".
 ObjectTemplate NewWrappingKey(const KeyId& id);
+ObjectTemplate NewMasterKey(const KeyId& id);
+// A private data object; see hsm_counter.h.
+ObjectTemplate NewCounterValue(const KeyId& id, ByteView value);
 
 // To find what the above made, whole or not.
 ObjectTemplate FindById(CK_OBJECT_CLASS object_class, const KeyId& id);
+ObjectTemplate FindMasterKeyWholeOrNot(const KeyId& id);
 // To find what the above made and nobody else can have: PKCS#11 lets everyone put public objects on
 // a token without a login, with the label and id of another; and what C_GenerateKey was killed over
 // is not CKA_LOCAL yet.
 ObjectTemplate FindSigningKey(const KeyId& id);
 ObjectTemplate FindWrappingKeys();
+ObjectTemplate FindMasterKey(const KeyId& id);
+ObjectTemplate FindCounterValues(const KeyId& id);
 
 }  // namespace keyward::hsm

@@ -144,8 +144,11 @@ Result<Bytes> Session::Attribute(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type
   KEYWARD_ASSIGN(const HsmModule::Call call, Enter());
   Bytes value(kMaxAttribute);
   CK_ATTRIBUTE attribute = {type, value.data(), value.size()};
-  KEYWARD_TRY(
-      Check(call->C_GetAttributeValue(handle_, object, &attribute, 1), "C_GetAttributeValue"));
+  const CK_RV result = call->C_GetAttributeValue(handle_, object, &attribute, 1);
+  if (result == CKR_BUFFER_TOO_SMALL) {
+    return Fail(ErrorCode::kDataCorrupt, "the HSM token holds an attribute of more than 1 KiB");
+  }
+  KEYWARD_TRY(Check(result, "C_GetAttributeValue"));
   value.resize(std::min<size_t>(attribute.ulValueLen, kMaxAttribute));
   return value;
 }
@@ -171,6 +174,14 @@ Result<CK_OBJECT_HANDLE> Session::GenerateKey(CK_MECHANISM_TYPE type, ObjectTemp
                                         key.attributes().size(), &handle),
                     "C_GenerateKey"));
   return handle;
+}
+
+Result<void> Session::Create(ObjectTemplate object) const {
+  KEYWARD_ASSIGN(const HsmModule::Call call, Enter());
+  CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+  return Check(call->C_CreateObject(handle_, object.attributes().data(), object.attributes().size(),
+                                    &handle),
+               "C_CreateObject");
 }
 
 Result<void> Session::Destroy(CK_OBJECT_HANDLE object) const {

@@ -18,7 +18,8 @@ namespace keyward::hsm {
 struct TokenState {
   CK_FLAGS flags;
   std::string model;   // "SoftHSM v2"
-  std::string serial;  // changes when the token is initialised anew
+  std::string serial;  // of a token, or of its initialisation: SoftHSM keeps it when the token is
+                       // initialised again in its slot
 };
 
 struct KeyPairHandles {
@@ -50,11 +51,12 @@ class Session {
   // At most kMaxFound objects. None is an answer only while the token answers too: SoftHSM finds
   // nothing on a token that went away.
   Result<std::vector<CK_OBJECT_HANDLE>> Find(ObjectTemplate wanted) const;
-  // Of public attributes, at most 1 KiB.
+  // Of no secret. Errors also: kDataCorrupt (over 1 KiB).
   Result<Bytes> Attribute(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) const;
   Result<KeyPairHandles> GenerateKeyPair(CK_MECHANISM_TYPE type, ObjectTemplate public_half,
                                          ObjectTemplate private_half) const;
   Result<CK_OBJECT_HANDLE> GenerateKey(CK_MECHANISM_TYPE type, ObjectTemplate key) const;
+  Result<void> Create(ObjectTemplate object) const;
   // An object that is gone already is success.
   Result<void> Destroy(CK_OBJECT_HANDLE object) const;
 

@@ -21,8 +21,9 @@ class TokenAccess {
   Result<Session> Open();
 
   const std::string& token_label() const { return options_.token_label; }
-  // Held while a wrapping key is looked for and made, so that two threads do not make two.
-  std::mutex& wrapping_key_mutex() { return wrapping_key_mutex_; }
+  // Held while something is looked for and then made, so that two threads do not make two. May be
+  // held during Open().
+  std::mutex& making_mutex() { return making_mutex_; }
 
  private:
   Result<std::shared_ptr<HsmModule>> Module();
@@ -33,7 +34,7 @@ class TokenAccess {
   std::mutex mutex_;  // for what follows, and so that two threads do not try one PIN twice
   std::shared_ptr<HsmModule> module_;
   PinGuard guard_;
-  std::mutex wrapping_key_mutex_;
+  std::mutex making_mutex_;
 };
 
 }  // namespace keyward::hsm

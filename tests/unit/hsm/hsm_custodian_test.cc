@@ -12,19 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class HsmCustodianTest : public HsmFixture {
- protected:
-  KeyId NewId() {
-    KeyId id;
-    rng_.Fill(id);
-    return id;
-  }
-  // A session beside Keyward's, in the login that they share.
-  static Session OpenSession() {
-    const auto module = HsmModule::Load(SoftHsmToken::kModulePath).value();
-    return Session::Open(module, FindToken(*module, SoftHsmToken::kLabel).value()).value();
-  }
-};
+using HsmCustodianTest = HsmFixture;
 
 TEST_F(HsmCustodianTest, AMissingModuleIsNamedAndTriedAgainLater) {
   HsmOptions options = Options();

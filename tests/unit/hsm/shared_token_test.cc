@@ -5,11 +5,14 @@
 #include <optional>
 #include <thread>
 
+#include "core/encoding.h"
 #include "hsm/session.h"
 #include "tests/unit/hsm/hsm_fixture.h"
 
 namespace keyward::hsm {
 namespace {
+
+using testing_support::IsOkAndHolds;
 
 constexpr KeyId kId = {0x5e, 0x11};
 const ByteView kContext = AsBytes("shared token");
@@ -32,11 +35,11 @@ class SharedTokenTest : public HsmFixture {
               CKR_OK);
     EXPECT_EQ(call->C_CloseSession(session), CKR_OK);
   }
-  static ObjectTemplate AesKey(ByteView value) {
+  static ObjectTemplate AesKey(ByteView value, std::string_view label = "keyward:wrapping") {
     ObjectTemplate key;
     key.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
         .AddNumber(CKA_KEY_TYPE, CKK_AES)
-        .Add(CKA_LABEL, AsBytes("keyward:wrapping"))
+        .Add(CKA_LABEL, AsBytes(label))
         .AddFlag(CKA_ENCRYPT, true)
         .AddFlag(CKA_DECRYPT, true)
         .Add(CKA_VALUE, value);
@@ -81,6 +84,40 @@ TEST_F(SharedTokenTest, AKeyPlantedUnderTheIdOfAnotherDoesNotBlockIt) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const Bytes signature, custodian->signer().Sign(key->reference, kContext));
   EXPECT_OK(key->public_key.Verify(kContext, signature));
+}
+
+TEST_F(SharedTokenTest, AMasterKeyThatSomebodyPlantedOpensNothing) {
+  const auto custodian = MakeCustodian();
+  ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes record,
+                       custodian->master_sealer().SealMaster(kId, master, std::nullopt));
+  ASSERT_NO_FATAL_FAILURE(
+      Plant(std::move(AesKey(Bytes(32, 0x07), "keyward:master").Add(CKA_ID, kId))));
+  ASSERT_OK_AND_ASSIGN(const SecretBytes opened,
+                       custodian->master_sealer().UnsealMaster(kId, record, {}));
+  EXPECT_TRUE(opened.Equals(master.RevealSecret()));
+  const Session session = OpenSession();
+  ASSERT_OK(session.Destroy(session.Find(FindMasterKey(kId)).value().at(0)));
+  EXPECT_THAT(custodian->master_sealer().UnsealMaster(kId, record, {}),
+              FailsWith(ErrorCode::kNotFound));
+}
+
+TEST_F(SharedTokenTest, ACounterValueThatSomebodyPlantedCountsForNothing) {
+  const auto value = [](uint64_t number) {
+    ObjectTemplate object;
+    object.AddNumber(CKA_CLASS, CKO_DATA)
+        .Add(CKA_APPLICATION, AsBytes("keyward"))
+        .Add(CKA_LABEL, AsBytes("keyward:counter:" + ToHex(kId)))
+        .Add(CKA_VALUE, Writer().Raw(kId).Integer(number).Take());
+    return object;
+  };
+  ASSERT_NO_FATAL_FAILURE(Plant(value(70)));
+  const auto custodian = MakeCustodian();
+  EXPECT_THAT(custodian->counter().Read(kId), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(custodian->counter().Create(kId), IsOkAndHolds(1U));
+  ASSERT_NO_FATAL_FAILURE(Plant(value(71)));
+  EXPECT_THAT(custodian->counter().Read(kId), IsOkAndHolds(1U));
+  EXPECT_THAT(custodian->counter().Increment(kId), IsOkAndHolds(2U));
 }
 
 // Two factories share no lock, as two processes do not.

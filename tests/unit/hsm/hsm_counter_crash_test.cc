@@ -1,0 +1,83 @@
+// Processes that count are killed, or count against each other.
+#include <poll.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <ctime>
+#include <random>
+
+#include "tests/unit/hsm/counting_child.h"
+#include "tests/unit/hsm/hsm_fixture.h"
+
+namespace keyward::hsm {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Le;
+using testing_support::ChildProcess;
+using testing_support::IsOkAndHolds;
+
+constexpr int kForEver = 1'000'000;
+
+class HsmCounterCrashTest : public HsmFixture {
+ protected:
+  // Counts in another process, kills it `after` its `count`th acknowledgement, and gives the last
+  // one. It is not killed before the first: SoftHSM rewrites the token's own file for a login.
+  uint64_t CountUntilKilled(size_t count, timespec after) {
+    Acknowledgements acknowledged(token_.folder() / "acknowledged");
+    auto child = ChildProcess::Start(CountingChild(token_, id_, acknowledged.path(), kForEver));
+    EXPECT_OK(child);
+    acknowledged.WaitFor(count);
+    const UniqueFd death(static_cast<int>(syscall(SYS_pidfd_open, child->pid(), 0)));
+    pollfd event = {death.get(), POLLIN, 0};
+    EXPECT_EQ(ppoll(&event, 1, &after, nullptr), 0) << "the child died by itself";
+    child->Kill();
+    const std::vector<uint64_t>& values = acknowledged.Drain();
+    EXPECT_GE(values.size(), count);
+    EXPECT_TRUE(std::ranges::is_sorted(values, std::ranges::less_equal())) << "each is a new one";
+    return values.empty() ? 0 : values.back();
+  }
+
+  const KeyId id_ = NewId();
+};
+
+TEST_F(HsmCounterCrashTest, AKillTakesNoAcknowledgedValueBack) {
+  ASSERT_OK(MakeCustodian()->counter().Create(id_));
+  std::mt19937 random(std::random_device{}());
+  std::uniform_int_distribution<long> microseconds(0, 6000);
+  for (size_t round = 0; round < 20; ++round) {
+    const long moment = microseconds(random);
+    SCOPED_TRACE(testing::Message() << "round " << round << ", " << moment << " us after");
+    const uint64_t last = CountUntilKilled(1 + round % 3, {0, moment * 1000});
+    const auto custodian = MakeCustodian();
+    ASSERT_NE(custodian, nullptr);
+    ASSERT_OK_AND_ASSIGN(const uint64_t now, custodian->counter().Read(id_));
+    EXPECT_THAT(now, AllOf(Ge(last), Le(last + 1)));
+    EXPECT_THAT(custodian->counter().Increment(id_), IsOkAndHolds(now + 1));
+    EXPECT_EQ(OpenSession().Find(FindCounterValues(id_)).value().size(), 1U);
+  }
+}
+
+TEST_F(HsmCounterCrashTest, ProcessesThatCountAtOnceNeverCountDown) {
+  constexpr int kEach = 40;
+  ASSERT_OK(MakeCustodian()->counter().Create(id_));
+  Acknowledgements one(token_.folder() / "one");
+  Acknowledgements other(token_.folder() / "other");
+  uint64_t highest = 0;
+  {
+    const auto first = ChildProcess::Start(CountingChild(token_, id_, one.path(), kEach));
+    const auto second = ChildProcess::Start(CountingChild(token_, id_, other.path(), kEach));
+    for (Acknowledgements* each : {&one, &other}) {
+      each->WaitFor(kEach);
+      const std::vector<uint64_t>& values = each->Drain();
+      EXPECT_EQ(values.size(), static_cast<size_t>(kEach));
+      EXPECT_TRUE(std::ranges::is_sorted(values, std::ranges::less_equal()));
+      if (!values.empty()) highest = std::max(highest, values.back());
+    }
+  }
+  EXPECT_THAT(MakeCustodian()->counter().Read(id_), IsOkAndHolds(highest));
+}
+
+}  // namespace
+}  // namespace keyward::hsm
