@@ -23,8 +23,9 @@ struct HsmOptions {
   // (systemd's LoadCredential=). One trailing newline is no part of the PIN; at most 255 bytes.
   std::string pin_file;
   std::string pin_credential;
-  // An existing folder, private to keyd, for the file hsm-pin-rejected: which PIN file the token
-  // refused. That PIN is never tried again, also by a later process, until the file changes.
+  // An existing folder, private to keyd, for two files. hsm-pin-rejected: which PIN file the token
+  // refused; that PIN is never tried again, also by a later process, until the file changes.
+  // hsm-token-serial: the token that this installation belongs to, since its first login.
   std::string state_directory;
 };
 
@@ -40,8 +41,10 @@ class HsmFactory {
 
   // Loads the module if it is not, finds the token, opens a session and logs in. May be called
   // again after any error. Errors: kCustodianUnavailable (no module, no token, no answer),
-  // kPinRejected (refused now or before, locked, or one try from it), kConfiguration (options, or a
-  // PIN file that is missing, empty, too long or open to others), kIo (state directory).
+  // kCustodianCleared (another serial number than on first use; no PIN is tried), kPinRejected
+  // (refused now or before, or one try from being locked), kLockedOut (locked), kConfiguration
+  // (options, or a PIN file that is missing, empty, too long or open to others), kIo and
+  // kDataCorrupt (state directory).
   Result<std::unique_ptr<Custodian>> Make();
 
  private:

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "core/result.h"
-#include "core/unique_fd.h"
 
 namespace keyward::hsm {
 
@@ -15,18 +14,18 @@ class PinGuard {
  public:
   explicit PinGuard(const std::filesystem::path& state_directory);
 
-  // Permission to try. Makes sure that a refusal can be written down before there is one.
+  // Permission to try. Makes sure that a refusal can be written down before there is one, by
+  // writing it beside where it would go: so it is known that there is room for it, too.
   // Errors: kPinRejected (`attempt` was refused before), kIo, kDataCorrupt.
   Result<void> Prepare(const std::string& attempt);
   // The prepared attempt went through.
-  void Forget() noexcept;
+  void Forget();
   // The prepared attempt was refused. Errors: kIo; the refusal then holds for this process alone.
   Result<void> Remember(const std::string& attempt);
 
  private:
   std::filesystem::path path_;
-  std::filesystem::path draft_path_;
-  UniqueFd draft_;
+  std::filesystem::path rehearsal_path_;
   std::string rejected_;
 };
 

@@ -16,7 +16,8 @@ struct Meaning {
 
 constexpr ErrorCode kLost = ErrorCode::kCustodianUnavailable;
 
-// PKCS#11 2.40, section 5.1.
+// PKCS#11 2.40, section 5.1. None of them, nor of those that 3.0 adds, says "busy, ask again", so
+// none is kCustodianBusy.
 constexpr std::array kMeanings = std::to_array<Meaning>({
     {CKR_CANCEL, "CKR_CANCEL", kLost},
     {CKR_HOST_MEMORY, "CKR_HOST_MEMORY", ErrorCode::kResourceExhausted},
@@ -53,7 +54,7 @@ constexpr std::array kMeanings = std::to_array<Meaning>({
     {CKR_PIN_INVALID, "CKR_PIN_INVALID", ErrorCode::kPinRejected},
     {CKR_PIN_LEN_RANGE, "CKR_PIN_LEN_RANGE", ErrorCode::kPinRejected},
     {CKR_PIN_EXPIRED, "CKR_PIN_EXPIRED", ErrorCode::kPinRejected},
-    {CKR_PIN_LOCKED, "CKR_PIN_LOCKED", ErrorCode::kPinRejected},
+    {CKR_PIN_LOCKED, "CKR_PIN_LOCKED", ErrorCode::kLockedOut},
     {CKR_SESSION_CLOSED, "CKR_SESSION_CLOSED", kLost},
     {CKR_SESSION_COUNT, "CKR_SESSION_COUNT", ErrorCode::kResourceExhausted},
     {CKR_SESSION_HANDLE_INVALID, "CKR_SESSION_HANDLE_INVALID", kLost},
@@ -86,6 +87,9 @@ std::string MessageFor(ErrorCode code) {
     case ErrorCode::kPinRejected:
       return "the HSM token refused the PIN: write the right one to the PIN file; it is not tried "
              "again until that file changes";
+    case ErrorCode::kLockedOut:
+      return "the HSM token has locked its user PIN: have its security officer set a new one, and "
+             "write that to the PIN file";
     case ErrorCode::kNotFound:
       return "the HSM token holds no such key";
     case ErrorCode::kNotSupported:

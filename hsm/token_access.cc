@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hsm/pin_source.h"
+#include "hsm/serial_pin.h"
 
 namespace keyward::hsm {
 namespace {
@@ -15,7 +16,7 @@ Result<void> CheckPinTries(CK_FLAGS flags) {
                 "the HSM token has no user PIN: initialise one with its own tools");
   }
   if ((flags & CKF_USER_PIN_LOCKED) != 0) {
-    return Fail(ErrorCode::kPinRejected,
+    return Fail(ErrorCode::kLockedOut,
                 "the user PIN of the HSM token is locked: have its security officer set a new one");
   }
   if ((flags & CKF_USER_PIN_FINAL_TRY) != 0) {
@@ -24,6 +25,11 @@ Result<void> CheckPinTries(CK_FLAGS flags) {
                 "hand with its own tools, which resets the count");
   }
   return {};
+}
+
+// What locked a PIN may be this very try, so it is not repeated once the PIN is unlocked.
+bool SaysNoToThePin(ErrorCode code) {
+  return code == ErrorCode::kPinRejected || code == ErrorCode::kLockedOut;
 }
 
 }  // namespace
@@ -61,12 +67,15 @@ Result<std::shared_ptr<HsmModule>> TokenAccess::Module() {
 Result<Session> TokenAccess::OpenOn(const std::shared_ptr<HsmModule>& module) {
   KEYWARD_ASSIGN(const CK_SLOT_ID slot, FindToken(*module, options_.token_label));
   KEYWARD_ASSIGN(Session session, Session::Open(module, slot));
-  KEYWARD_TRY(LogIn(session));
+  KEYWARD_ASSIGN(const TokenState token, session.Token());
+  KEYWARD_ASSIGN(const bool pinned, CheckSerial(options_.state_directory, token.serial));
+  KEYWARD_TRY(LogIn(session, token));
+  // Only now: a token that refused the PIN may not be the one that was meant.
+  if (!pinned) KEYWARD_TRY(PinSerial(options_.state_directory, token.serial));
   return session;
 }
 
-Result<void> TokenAccess::LogIn(const Session& session) {
-  KEYWARD_ASSIGN(const TokenState token, session.Token());
+Result<void> TokenAccess::LogIn(const Session& session, const TokenState& token) {
   KEYWARD_ASSIGN(const bool logged_in, session.LoggedIn());
   if (logged_in || (token.flags & CKF_LOGIN_REQUIRED) == 0) return {};
   KEYWARD_TRY(CheckPinTries(token.flags));
@@ -74,7 +83,7 @@ Result<void> TokenAccess::LogIn(const Session& session) {
   const std::string attempt = token.serial + " " + pin.file_identity;
   KEYWARD_TRY(guard_.Prepare(attempt));
   const Result<void> done = session.Login(pin.secret);
-  if (done || done.error().code() != ErrorCode::kPinRejected) {
+  if (done || !SaysNoToThePin(done.error().code())) {
     guard_.Forget();
     return done;
   }

@@ -28,7 +28,7 @@ class TokenAccess {
  private:
   Result<std::shared_ptr<HsmModule>> Module();
   Result<Session> OpenOn(const std::shared_ptr<HsmModule>& module);
-  Result<void> LogIn(const Session& session);
+  Result<void> LogIn(const Session& session, const TokenState& token);
 
   const HsmOptions options_;
   std::mutex mutex_;  // for what follows, and so that two threads do not try one PIN twice

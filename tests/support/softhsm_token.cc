@@ -54,6 +54,11 @@ void Write(const fs::path& path, std::string_view text) {
   fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
 }
 
+void InitialiseToken() {
+  Run({"softhsm2-util", "--init-token", "--free", "--label", SoftHsmToken::kLabel, "--pin",
+       SoftHsmToken::kPin, "--so-pin", "13579246"});
+}
+
 }  // namespace
 
 SoftHsmToken::SoftHsmToken() {
@@ -63,8 +68,7 @@ SoftHsmToken::SoftHsmToken() {
   Write(configuration,
         "directories.tokendir = " + (folder() / "tokens").string() + "\nlog.level = ERROR\n");
   if (setenv("SOFTHSM2_CONF", configuration.c_str(), 1) != 0) Die("cannot set SOFTHSM2_CONF");
-  Run({"softhsm2-util", "--init-token", "--free", "--label", kLabel, "--pin", kPin, "--so-pin",
-       "13579246"});
+  InitialiseToken();
   WritePin(std::string(kPin) + "\n");
 }
 
@@ -78,6 +82,27 @@ void SoftHsmToken::TakeAway() const {
 void SoftHsmToken::BringBack() const {
   fs::remove(folder() / "tokens");
   fs::rename(folder() / "away", folder() / "tokens");
+}
+
+void SoftHsmToken::ReplaceByAnother() const {
+  fs::remove_all(folder() / "tokens");
+  fs::create_directory(folder() / "tokens");
+  InitialiseToken();
+}
+
+// The token's own file is a list of attributes: type, kind of value, value; 8 bytes each,
+// big-endian.
+void SoftHsmToken::LockPin() const {
+  constexpr std::string_view kFlagsType("\x80\0SK", 4);
+  constexpr size_t kThirdByteOfValue = kFlagsType.size() + 8 + 5;
+  constexpr char kUserPinLocked = 0x04;  // CKF_USER_PIN_LOCKED, 0x00040000
+  const fs::path token = fs::directory_iterator(folder() / "tokens")->path() / "token.object";
+  std::ifstream file(token, std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  const size_t flags = bytes.find(kFlagsType);
+  if (flags == std::string::npos) Die("the token's file has another form");
+  bytes.at(flags + kThirdByteOfValue) |= kUserPinLocked;
+  Write(token, bytes);
 }
 
 }  // namespace keyward::testing_support

@@ -28,6 +28,10 @@ class SoftHsmToken {
   // The token's files go away, as a card that is pulled, and come back.
   void TakeAway() const;
   void BringBack() const;
+  // Another token under the same label and PINs, in place of this one.
+  void ReplaceByAnother() const;
+  // Sets what a token says of a PIN that it has locked; SoftHSM never does by itself.
+  void LockPin() const;
 
  private:
   TempDir folder_;

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "hsm/session.h"
@@ -23,6 +25,13 @@ class PinRulesTest : public HsmFixture {
         Session::Open(module, FindToken(*module, SoftHsmToken::kLabel).value()).value();
     ASSERT_OK(session.Login(SecretBytes::CopyOf(AsBytes(SoftHsmToken::kPin)).value()));
   }
+  std::set<std::string> StateFiles() const {
+    std::set<std::string> names;
+    for (const auto& file : fs::directory_iterator(token_.state_directory())) {
+      names.insert(file.path().filename());
+    }
+    return names;
+  }
   bool AWrongPinWasTried() {
     const auto module = HsmModule::Load(SoftHsmToken::kModulePath).value();
     const Session session =
@@ -33,7 +42,7 @@ class PinRulesTest : public HsmFixture {
 
 TEST_F(PinRulesTest, TheRightPinLogsInAndLeavesNoRecord) {
   EXPECT_OK(HsmFactory(Options(), rng_).Make());
-  EXPECT_TRUE(fs::is_empty(token_.state_directory()));
+  EXPECT_EQ(StateFiles(), std::set<std::string>{"hsm-token-serial"});
 }
 
 TEST_F(PinRulesTest, AWrongPinIsTriedOnceByOneFactory) {
@@ -55,6 +64,7 @@ TEST_F(PinRulesTest, AWrongPinIsNotTriedAgainByALaterProcess) {
   struct stat status{};
   ASSERT_EQ(stat(RejectionFile().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(StateFiles(), std::set<std::string>{"hsm-pin-rejected"});
 }
 
 TEST_F(PinRulesTest, ThreadsDoNotTryARefusedPinAgain) {
@@ -97,6 +107,31 @@ TEST_F(PinRulesTest, NoPinIsTriedWhenARefusalCouldNotBeRecorded) {
   options.state_directory = token_.folder() / "missing";
   EXPECT_THAT(HsmFactory(options, rng_).Make(), FailsWith(ErrorCode::kIo));
   EXPECT_FALSE(AWrongPinWasTried());
+}
+
+TEST_F(PinRulesTest, NoPinIsTriedWhenARefusalCouldNotBeWritten) {
+  token_.WritePin("1111");
+  fs::create_directories(token_.state_directory() / "hsm-pin-rejected.new" / "in the way");
+  const auto refused = HsmFactory(Options(), rng_).Make();
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kIo));
+  EXPECT_EQ(refused.error().action(), Action::kProvision);
+  EXPECT_FALSE(AWrongPinWasTried());
+}
+
+TEST_F(PinRulesTest, ARehearsalThatAKillLeftBehindIsNoRefusal) {
+  std::ofstream(token_.state_directory() / "hsm-pin-rejected.new") << "half of a l";
+  EXPECT_OK(HsmFactory(Options(), rng_).Make());
+  EXPECT_EQ(StateFiles(), std::set<std::string>{"hsm-token-serial"});
+}
+
+TEST_F(PinRulesTest, ALockedPinIsNotTried) {
+  token_.WritePin("1111");
+  token_.LockPin();
+  const auto locked = HsmFactory(Options(), rng_).Make();
+  ASSERT_THAT(locked, FailsWith(ErrorCode::kLockedOut));
+  EXPECT_EQ(locked.error().action(), Action::kProvision);
+  EXPECT_FALSE(AWrongPinWasTried());
+  EXPECT_FALSE(fs::exists(RejectionFile()));
 }
 
 TEST_F(PinRulesTest, ADamagedRecordStopsEveryTry) {

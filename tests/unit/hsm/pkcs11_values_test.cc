@@ -22,7 +22,8 @@ TEST(ReturnValueTest, SaysWhatToDoAboutEachKindOfFailure) {
         CKR_CRYPTOKI_NOT_INITIALIZED, CK_RV{0x80000001}}) {
     EXPECT_THAT(Check(gone, "C_Sign"), FailsWith(ErrorCode::kCustodianUnavailable)) << gone;
   }
-  EXPECT_THAT(Check(CKR_PIN_LOCKED, "C_Login"), FailsWith(ErrorCode::kPinRejected));
+  EXPECT_THAT(Check(CKR_PIN_LOCKED, "C_Login"), FailsWith(ErrorCode::kLockedOut));
+  EXPECT_THAT(Check(CKR_PIN_INCORRECT, "C_Login"), FailsWith(ErrorCode::kPinRejected));
   EXPECT_THAT(Check(CKR_KEY_HANDLE_INVALID, "C_SignInit"), FailsWith(ErrorCode::kNotFound));
   EXPECT_THAT(Check(CKR_MECHANISM_INVALID, "C_SignInit"), FailsWith(ErrorCode::kNotSupported));
 }
