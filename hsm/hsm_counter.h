@@ -13,7 +13,9 @@ namespace keyward::hsm {
 // twice, because SoftHSM rewrites files in place and a kill in the middle leaves one of no bytes:
 // Increment makes an object with the next value, finds it again, and only then destroys the older
 // ones. The counter stands at the highest value that is found; an object whose value is of another
-// form is passed over. So a kill at any point never takes back a value that was given.
+// form is passed over. So a kill at any point never takes back a value that was given; what it
+// leaves of an object half made bears no name and counts for nothing. A power cut is another
+// matter: SoftHSM syncs none of its files.
 //
 // The threads of a process take turns. Processes that share a token may be given the same value
 // each when they count at the same moment, but never one that was given before. What it is not: a
