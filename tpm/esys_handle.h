@@ -31,6 +31,8 @@ class EsysHandle {
   explicit operator bool() const { return handle_ != ESYS_TR_NONE; }
   // The TPM is gone or restarted: there is nothing left to flush.
   void Abandon() { ending_ = Ending::kClose; }
+  // ESAPI has closed it by itself, along with what it named.
+  void Forget() { handle_ = ESYS_TR_NONE; }
   void Reset() noexcept;
 
  private:

@@ -1,40 +1,21 @@
 #include "tpm/link.h"
 
-#include <sodium.h>
-#include <tss2/tss2_sys.h>
-
 #include <algorithm>
 
 #include "tpm/leaked_objects.h"
 #include "tpm/name_pin.h"
 #include "tpm/sensitive.h"
 #include "tpm/templates.h"
+#include "tpm/wipe.h"
 
 namespace keyward::tpm {
 namespace {
 
-using Encrypt = EsysSession::Encrypt;
-
-// Deeper than any call into ESAPI goes.
-constexpr size_t kEsapiStack = size_t{32} * 1024;
+using Protect = EsysSession::Protect;
 
 Error NotOurs(const Outcome& outcome) {
   return outcome.As(ErrorCode::kAuthenticationFailed,
                     "the TPM refuses the blob: it was changed, or made by another TPM");
-}
-
-// ESAPI decrypts a response where it lies and leaves it there until the next command, and leaves
-// what passed over the stack. To be called right after the command.
-Result<void> WipeResponse(ESYS_CONTEXT* esys) {
-  sodium_stackzero(kEsapiStack);
-  TSS2_SYS_CONTEXT* sys = nullptr;
-  KEYWARD_TRY(Outcome(Esys_GetSysContext(esys, &sys), "Esys_GetSysContext").Check());
-  const uint8_t* parameter = nullptr;
-  size_t size = 0;
-  KEYWARD_TRY(Outcome(Tss2_Sys_GetEncryptParam(sys, &size, &parameter), "Tss2_Sys_GetEncryptParam")
-                  .Check());
-  sodium_memzero(const_cast<uint8_t*>(parameter), size);
-  return {};
 }
 
 }  // namespace
@@ -73,13 +54,13 @@ Result<WrappedObject> Link::Create(const TPM2B_SENSITIVE_CREATE& sensitive,
   EsysPtr<TPM2B_PRIVATE> wrapped;
   EsysPtr<TPM2B_PUBLIC> made;
   loaded_.MakeRoom();  // the TPM makes an object in a slot of its own, though it does not stay
-  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Encrypt::kBoth));
+  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kBoth));
   const Outcome outcome = connection_->Run("TPM2_Create", [&] {
     return Esys_Create(connection_->get(), primary_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE,
                        &sensitive, &area, &no_outside_info, &no_pcrs, EsysOut(wrapped),
                        EsysOut(made), nullptr, nullptr, nullptr);
   });
-  sodium_stackzero(kEsapiStack);
+  WipeEsapiStack();
   KEYWARD_TRY(outcome.Check());
   if (!IsMadeFrom(made->publicArea, area)) {
     return Fail(ErrorCode::kAuthenticationFailed,
@@ -97,7 +78,7 @@ std::optional<ESYS_TR> Link::FindLoaded(const Digest& key) {
 Result<ESYS_TR> Link::Load(const Digest& key, const WrappedObject& object, ByteView auth) {
   ESYS_TR raw = ESYS_TR_NONE;
   loaded_.MakeRoom();
-  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Encrypt::kBoth));
+  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kBoth));
   const Outcome loaded = connection_->Run("TPM2_Load", [&] {
     return Esys_Load(connection_->get(), primary_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE,
                      &object.private_area, &object.public_area, &raw);
@@ -113,7 +94,7 @@ Result<ESYS_TR> Link::Load(const Digest& key, const WrappedObject& object, ByteV
 
 Result<SecretBytes> Link::Unseal(ESYS_TR object) {
   EsysPtr<TPM2B_SENSITIVE_DATA> data;
-  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Encrypt::kResponse));
+  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kResponse));
   const Outcome outcome = connection_->Run("TPM2_Unseal", [&] {
     return Esys_Unseal(connection_->get(), object, session, ESYS_TR_NONE, ESYS_TR_NONE,
                        EsysOut(data));
@@ -134,7 +115,7 @@ Result<EsysPtr<TPMT_SIGNATURE>> Link::Sign(ESYS_TR key, ByteView digest) {
   not_hashed_here.tag = TPM2_ST_HASHCHECK;
   not_hashed_here.hierarchy = TPM2_RH_NULL;
   EsysPtr<TPMT_SIGNATURE> signature;
-  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Encrypt::kNothing));
+  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kNothing));
   const Outcome outcome = connection_->Run("TPM2_Sign", [&] {
     return Esys_Sign(connection_->get(), key, session, ESYS_TR_NONE, ESYS_TR_NONE, &to_sign,
                      &scheme_of_key, &not_hashed_here, EsysOut(signature));
@@ -146,7 +127,7 @@ Result<EsysPtr<TPMT_SIGNATURE>> Link::Sign(ESYS_TR key, ByteView digest) {
 Result<void> Link::ProveAlive() {
   constexpr uint16_t kBytes = 8;
   EsysPtr<TPM2B_DIGEST> random;
-  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Encrypt::kResponse));
+  KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kResponse));
   return connection_
       ->Run("TPM2_GetRandom",
             [&] {

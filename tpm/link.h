@@ -46,6 +46,14 @@ class Link {
   Result<SecretBytes> Unseal(ESYS_TR object);
   Result<EsysPtr<TPMT_SIGNATURE>> Sign(ESYS_TR key, ByteView digest);
 
+  // For commands that other files send: where to, the session, and the key to salt another session
+  // to. A command that makes a transient object needs MakeRoom() first, and may leave one object
+  // until it returns.
+  Connection& connection() { return *connection_; }
+  Result<ESYS_TR> Session(EsysSession::Protect protect) { return session_.For(protect); }
+  ESYS_TR salt_key() const { return primary_.get(); }
+  void MakeRoom() { loaded_.MakeRoom(); }
+
   // One round trip that nobody but the pinned TPM can answer.
   Result<void> ProveAlive();
 

@@ -1,6 +1,7 @@
 #include "tpm/tpm_custodian.h"
 
 #include "tpm/link_keeper.h"
+#include "tpm/tpm_counter.h"
 #include "tpm/tpm_sealer.h"
 #include "tpm/tpm_signer.h"
 
@@ -10,7 +11,8 @@ TpmCustodian::TpmCustodian(TpmOptions options, Rng& rng)
     : links_(std::make_unique<LinkKeeper>(std::move(options.tcti),
                                           std::move(options.state_directory))),
       signer_(std::make_unique<TpmSigner>(*links_, rng)),
-      sealer_(std::make_unique<TpmSealer>(*links_)) {}
+      sealer_(std::make_unique<TpmSealer>(*links_)),
+      counter_(std::make_unique<TpmCounter>(*links_)) {}
 
 TpmCustodian::~TpmCustodian() = default;
 
@@ -23,6 +25,8 @@ Result<std::unique_ptr<TpmCustodian>> TpmCustodian::Create(TpmOptions options, R
 Signer& TpmCustodian::signer() { return *signer_; }
 
 Sealer& TpmCustodian::sealer() { return *sealer_; }
+
+Counter& TpmCustodian::counter() { return *counter_; }
 
 Result<void> TpmCustodian::CheckHealth() {
   return links_->Run([](Link& link) { return link.ProveAlive(); });

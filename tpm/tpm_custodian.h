@@ -7,6 +7,9 @@
 // protection (noDA) and has an authorization value that cannot be guessed, so nothing Keyward does
 // can lock the TPM.
 //
+// Only counters and the master key write NV memory, which wears; how often, their headers say. An
+// end of the connection to a TPM that no resource manager shares does, too (TPM2_Shutdown).
+//
 // What ESAPI keeps in memory of its own, outside SecretBytes: the authorization values of loaded
 // objects, none of which is worth anything without the TPM.
 #pragma once
@@ -15,12 +18,14 @@
 #include <memory>
 #include <string>
 
+#include "core/counter.h"
 #include "core/custodian.h"
 #include "core/rng.h"
 
 namespace keyward::tpm {
 
 class LinkKeeper;
+class TpmCounter;
 class TpmSealer;
 class TpmSigner;
 
@@ -46,6 +51,7 @@ class TpmCustodian final : public Custodian {
 
   Signer& signer() override;
   Sealer& sealer() override;
+  Counter& counter();
   Result<void> CheckHealth() override;
   std::string Describe() const override;
 
@@ -55,6 +61,7 @@ class TpmCustodian final : public Custodian {
   std::unique_ptr<LinkKeeper> links_;
   std::unique_ptr<TpmSigner> signer_;
   std::unique_ptr<TpmSealer> sealer_;
+  std::unique_ptr<TpmCounter> counter_;
 };
 
 }  // namespace keyward::tpm
