@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "core/encoding.h"
+#include "tpm/digest.h"
+#include "tpm/sensitive.h"
 
 namespace keyward::tpm {
 namespace {
@@ -38,8 +40,8 @@ TPM2B_PUBLIC Template(TPMI_ALG_PUBLIC type, TPMA_OBJECT attributes) {
   return object;
 }
 
-TPM2B_PUBLIC EcdsaTemplate(TPM2_ECC_CURVE curve, TPM2_ALG_ID hash) {
-  TPM2B_PUBLIC object = Template(TPM2_ALG_ECC, kSigningAttributes);
+TPM2B_PUBLIC EcdsaTemplate(TPM2_ECC_CURVE curve, TPM2_ALG_ID hash, TPMA_OBJECT attributes) {
+  TPM2B_PUBLIC object = Template(TPM2_ALG_ECC, attributes);
   TPMS_ECC_PARMS& ecc = object.publicArea.parameters.eccDetail;
   ecc.symmetric.algorithm = TPM2_ALG_NULL;
   ecc.scheme.scheme = TPM2_ALG_ECDSA;
@@ -100,9 +102,9 @@ TPM2B_PUBLIC EndorsementKeyTemplate() {
 Result<TPM2B_PUBLIC> SigningTemplate(Algorithm algorithm) {
   switch (algorithm) {
     case Algorithm::kEcdsaP256:
-      return EcdsaTemplate(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256);
+      return EcdsaTemplate(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256, kSigningAttributes);
     case Algorithm::kEcdsaP384:
-      return EcdsaTemplate(TPM2_ECC_NIST_P384, TPM2_ALG_SHA384);
+      return EcdsaTemplate(TPM2_ECC_NIST_P384, TPM2_ALG_SHA384, kSigningAttributes);
     case Algorithm::kRsaPss2048:
       return RsaPssTemplate();
     case Algorithm::kEd25519:
@@ -110,6 +112,31 @@ Result<TPM2B_PUBLIC> SigningTemplate(Algorithm algorithm) {
   }
   return Fail(ErrorCode::kNotSupported,
               "a TPM has no Ed25519; choose ecdsa-p256, or custody sealed for this key");
+}
+
+TPM2B_PUBLIC AttestationKeyTemplate() {
+  TPM2B_PUBLIC object = EcdsaTemplate(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256,
+                                      kSigningAttributes | TPMA_OBJECT_RESTRICTED);
+  Assign(object.publicArea.unique.ecc.x, HashParts({AsBytes("keyward.tpm.attestation-key.1")}));
+  object.publicArea.unique.ecc.y = {.size = 32, .buffer = {}};
+  return object;
+}
+
+Result<TPM2B_PUBLIC> VerificationKeyArea(const PublicKey& key) {
+  constexpr size_t kPointSize = 65;  // 04 || X || Y, the end of the SPKI
+  const ByteView spki = key.spki();
+  const ByteView point = spki.last(std::min(spki.size(), kPointSize));
+  const Result<PublicKey> same = PublicKey::FromEcPoint(Algorithm::kEcdsaP256, point);
+  if (!same || *same != key) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the authority of PCR policies is an ECDSA P-256 key with its point uncompressed");
+  }
+  TPM2B_PUBLIC object =
+      EcdsaTemplate(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256,
+                    TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_NODA);
+  Assign(object.publicArea.unique.ecc.x, point.subspan(1, 32));
+  Assign(object.publicArea.unique.ecc.y, point.subspan(33, 32));
+  return object;
 }
 
 TPM2B_PUBLIC SealedTemplate() {
@@ -132,18 +159,22 @@ Result<Algorithm> SigningAlgorithmOf(const TPMT_PUBLIC& object) {
   return Fail(ErrorCode::kMalformed, "not a signing key of Keyward's");
 }
 
-Result<PublicKey> ToPublicKey(const TPMT_PUBLIC& object) {
-  KEYWARD_ASSIGN(const Algorithm algorithm, SigningAlgorithmOf(object));
-  if (algorithm == Algorithm::kRsaPss2048) {
-    const TPM2B_PUBLIC_KEY_RSA& modulus = object.unique.rsa;
-    return PublicKey::FromRsa({modulus.buffer, modulus.size}, kRsaExponent);
-  }
+Result<PublicKey> ToEcdsaKey(Algorithm algorithm, const TPMT_PUBLIC& object) {
   const size_t size = algorithm == Algorithm::kEcdsaP256 ? 32 : 48;
   const TPMS_ECC_POINT& at = object.unique.ecc;
   Bytes point = {4};
   Append(point, Padded({at.x.buffer, at.x.size}, size));
   Append(point, Padded({at.y.buffer, at.y.size}, size));
   return PublicKey::FromEcPoint(algorithm, point);
+}
+
+Result<PublicKey> ToPublicKey(const TPMT_PUBLIC& object) {
+  KEYWARD_ASSIGN(const Algorithm algorithm, SigningAlgorithmOf(object));
+  if (algorithm == Algorithm::kRsaPss2048) {
+    const TPM2B_PUBLIC_KEY_RSA& modulus = object.unique.rsa;
+    return PublicKey::FromRsa({modulus.buffer, modulus.size}, kRsaExponent);
+  }
+  return ToEcdsaKey(algorithm, object);
 }
 
 Result<Bytes> Marshal(const TPMT_PUBLIC& object) {

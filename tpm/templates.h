@@ -23,6 +23,13 @@ TPM2B_PUBLIC EndorsementKeyTemplate();
 // (Ed25519).
 Result<TPM2B_PUBLIC> SigningTemplate(Algorithm algorithm);
 
+// A restricted signing key, ECDSA P-256 with SHA-256: it signs only what the TPM itself says. noDA.
+TPM2B_PUBLIC AttestationKeyTemplate();
+
+// The public area of a key that TPM2_LoadExternal takes to verify signatures with, ECDSA with
+// SHA-256. Errors: kInvalidArgument (no P-256 key, or not with its point uncompressed).
+Result<TPM2B_PUBLIC> VerificationKeyArea(const PublicKey& key);
+
 // A sealed object, opened by its authorization value alone. noDA.
 TPM2B_PUBLIC SealedTemplate();
 
@@ -32,7 +39,9 @@ bool IsMadeFrom(const TPMT_PUBLIC& object, const TPM2B_PUBLIC& expected);
 // The algorithm of a signing key. Errors: kMalformed (not made from one of our templates).
 Result<Algorithm> SigningAlgorithmOf(const TPMT_PUBLIC& object);
 
-// Errors: kMalformed.
+// The key whose point `object` has. Errors of both: kMalformed.
+Result<PublicKey> ToEcdsaKey(Algorithm algorithm, const TPMT_PUBLIC& object);
+// Of a signing key.
 Result<PublicKey> ToPublicKey(const TPMT_PUBLIC& object);
 
 // The TPM's marshalled form. Errors: kMalformed (also bytes left over).

@@ -1,6 +1,7 @@
 #include "tpm/tpm_custodian.h"
 
 #include "tpm/link_keeper.h"
+#include "tpm/tpm_attester.h"
 #include "tpm/tpm_counter.h"
 #include "tpm/tpm_sealer.h"
 #include "tpm/tpm_signer.h"
@@ -12,7 +13,8 @@ TpmCustodian::TpmCustodian(TpmOptions options, Rng& rng)
                                           std::move(options.state_directory))),
       signer_(std::make_unique<TpmSigner>(*links_, rng)),
       sealer_(std::make_unique<TpmSealer>(*links_)),
-      counter_(std::make_unique<TpmCounter>(*links_)) {}
+      counter_(std::make_unique<TpmCounter>(*links_)),
+      attester_(std::make_unique<TpmAttester>(*links_)) {}
 
 TpmCustodian::~TpmCustodian() = default;
 
@@ -27,6 +29,8 @@ Signer& TpmCustodian::signer() { return *signer_; }
 Sealer& TpmCustodian::sealer() { return *sealer_; }
 
 Counter& TpmCustodian::counter() { return *counter_; }
+
+Attester& TpmCustodian::attester() { return *attester_; }
 
 Result<void> TpmCustodian::CheckHealth() {
   return links_->Run([](Link& link) { return link.ProveAlive(); });

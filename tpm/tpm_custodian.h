@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 
+#include "core/attester.h"
 #include "core/counter.h"
 #include "core/custodian.h"
 #include "core/rng.h"
@@ -25,6 +26,7 @@
 namespace keyward::tpm {
 
 class LinkKeeper;
+class TpmAttester;
 class TpmCounter;
 class TpmSealer;
 class TpmSigner;
@@ -52,6 +54,7 @@ class TpmCustodian final : public Custodian {
   Signer& signer() override;
   Sealer& sealer() override;
   Counter& counter();
+  Attester& attester();
   Result<void> CheckHealth() override;
   std::string Describe() const override;
 
@@ -62,6 +65,7 @@ class TpmCustodian final : public Custodian {
   std::unique_ptr<TpmSigner> signer_;
   std::unique_ptr<TpmSealer> sealer_;
   std::unique_ptr<TpmCounter> counter_;
+  std::unique_ptr<TpmAttester> attester_;
 };
 
 }  // namespace keyward::tpm

@@ -2,6 +2,7 @@
 
 #include "core/encoding.h"
 #include "tpm/sensitive.h"
+#include "tpm/signature.h"
 #include "tpm/templates.h"
 #include "tpm/tpm_sealer.h"
 
@@ -14,24 +15,6 @@ constexpr size_t kAuthSize = 32;  // what the name algorithm allows at most
 Result<Bytes> AuthContext(const KeyId& id, const TPMT_PUBLIC& key) {
   KEYWARD_ASSIGN(const Bytes name, NameOf(key));
   return Writer().Raw(id).Raw(name).Take();
-}
-
-void AppendPadded(Bytes& out, const TPM2B_ECC_PARAMETER& number, size_t size) {
-  out.insert(out.end(), size - std::min<size_t>(size, number.size), 0);
-  Append(out, {number.buffer, number.size});
-}
-
-// In the form of PublicKey::Verify.
-Result<Bytes> ToSignatureBytes(Algorithm algorithm, const TPMT_SIGNATURE& signature) {
-  if (algorithm == Algorithm::kRsaPss2048) {
-    const TPM2B_PUBLIC_KEY_RSA& value = signature.signature.rsapss.sig;
-    return Bytes(value.buffer, value.buffer + value.size);
-  }
-  const size_t size = algorithm == Algorithm::kEcdsaP256 ? 32 : 48;
-  Bytes raw;
-  AppendPadded(raw, signature.signature.ecdsa.signatureR, size);
-  AppendPadded(raw, signature.signature.ecdsa.signatureS, size);
-  return EcdsaSignatureToDer(raw);
 }
 
 Error Damaged(const Error& error) {
