@@ -3,6 +3,7 @@
 #include "tpm/link_keeper.h"
 #include "tpm/tpm_attester.h"
 #include "tpm/tpm_counter.h"
+#include "tpm/tpm_master_sealer.h"
 #include "tpm/tpm_sealer.h"
 #include "tpm/tpm_signer.h"
 
@@ -14,6 +15,7 @@ TpmCustodian::TpmCustodian(TpmOptions options, Rng& rng)
       signer_(std::make_unique<TpmSigner>(*links_, rng)),
       sealer_(std::make_unique<TpmSealer>(*links_)),
       counter_(std::make_unique<TpmCounter>(*links_)),
+      master_sealer_(std::make_unique<TpmMasterSealer>(*links_, rng)),
       attester_(std::make_unique<TpmAttester>(*links_)) {}
 
 TpmCustodian::~TpmCustodian() = default;
@@ -29,6 +31,8 @@ Signer& TpmCustodian::signer() { return *signer_; }
 Sealer& TpmCustodian::sealer() { return *sealer_; }
 
 Counter& TpmCustodian::counter() { return *counter_; }
+
+MasterSealer& TpmCustodian::master_sealer() { return *master_sealer_; }
 
 Attester& TpmCustodian::attester() { return *attester_; }
 

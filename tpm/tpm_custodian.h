@@ -21,6 +21,7 @@
 #include "core/attester.h"
 #include "core/counter.h"
 #include "core/custodian.h"
+#include "core/master_sealer.h"
 #include "core/rng.h"
 
 namespace keyward::tpm {
@@ -28,6 +29,7 @@ namespace keyward::tpm {
 class LinkKeeper;
 class TpmAttester;
 class TpmCounter;
+class TpmMasterSealer;
 class TpmSealer;
 class TpmSigner;
 
@@ -54,6 +56,7 @@ class TpmCustodian final : public Custodian {
   Signer& signer() override;
   Sealer& sealer() override;
   Counter& counter();
+  MasterSealer& master_sealer();
   Attester& attester();
   Result<void> CheckHealth() override;
   std::string Describe() const override;
@@ -65,6 +68,7 @@ class TpmCustodian final : public Custodian {
   std::unique_ptr<TpmSigner> signer_;
   std::unique_ptr<TpmSealer> sealer_;
   std::unique_ptr<TpmCounter> counter_;
+  std::unique_ptr<TpmMasterSealer> master_sealer_;
   std::unique_ptr<TpmAttester> attester_;
 };
 

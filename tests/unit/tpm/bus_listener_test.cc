@@ -6,6 +6,7 @@
 
 #include "tests/support/matchers.h"
 #include "tests/support/swtpm.h"
+#include "tests/unit/tpm/policy_signer.h"
 #include "tpm/link.h"
 #include "tpm/sensitive.h"
 #include "tpm/templates.h"
@@ -46,6 +47,23 @@ TEST_F(BusListenerTest, HearsNoSecretOnItsWayInOrOut) {
     ASSERT_OK_AND_ASSIGN(const auto custodian, TpmCustodian::Create({Tcti(), state_.path()}, rng_));
     ASSERT_OK_AND_ASSIGN(const Bytes blob, custodian->sealer().Seal(secret_, {}));
     ASSERT_OK_AND_ASSIGN(const SecretBytes opened, custodian->sealer().Unseal(blob, {}));
+    EXPECT_TRUE(opened.Equals(secret_.RevealSecret()));
+  }
+  EXPECT_FALSE(Heard());
+}
+
+TEST_F(BusListenerTest, HearsNoMasterKeyOnItsWayInOrOut) {
+  constexpr KeyId kId = {1};
+  const PolicySigner authority;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto custodian, TpmCustodian::Create({Tcti(), state_.path()}, rng_));
+    ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
+    ASSERT_OK_AND_ASSIGN(const Bytes record,
+                         custodian->master_sealer().SealMaster(kId, secret_, key));
+    ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian->attester().ReadPcrs({0}));
+    ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
+    ASSERT_OK_AND_ASSIGN(const SecretBytes opened, custodian->master_sealer().UnsealMaster(
+                                                       kId, record, std::span(&policy, 1)));
     EXPECT_TRUE(opened.Equals(secret_.RevealSecret()));
   }
   EXPECT_FALSE(Heard());

@@ -9,6 +9,7 @@
 #include "core/unique_fd.h"
 #include "tests/support/matchers.h"
 #include "tests/support/swtpm.h"
+#include "tests/unit/tpm/policy_signer.h"
 #include "tpm/tpm_custodian.h"
 
 namespace keyward::tpm {
@@ -103,6 +104,26 @@ TEST_F(MemoryTest, UnsealingLeavesNoCopy) {
   ASSERT_OK_AND_ASSIGN(SecretBytes opened, custodian_->sealer().Unseal(blob, {}));
   EXPECT_TRUE(opened.Equals(secret.RevealSecret()));
   secret.Wipe();
+  opened.Wipe();
+  EXPECT_EQ(CopiesInMemory(needle), 0);
+}
+
+TEST_F(MemoryTest, AMasterKeyLeavesNoCopyOnItsWayInOrOut) {
+  constexpr KeyId kId = {1};
+  const PolicySigner authority;
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
+  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester().ReadPcrs({0}));
+  ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
+  ASSERT_OK_AND_ASSIGN(SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
+  const Needle needle(master);
+  ASSERT_OK_AND_ASSIGN(const Bytes record,
+                       custodian_->master_sealer().SealMaster(kId, master, key));
+  master.Wipe();
+  EXPECT_EQ(CopiesInMemory(needle), 0);
+
+  ASSERT_OK_AND_ASSIGN(SecretBytes opened, custodian_->master_sealer().UnsealMaster(
+                                               kId, record, std::span(&policy, 1)));
+  EXPECT_EQ(needle.CountIn(opened.RevealSecret()), 1);
   opened.Wipe();
   EXPECT_EQ(CopiesInMemory(needle), 0);
 }
