@@ -35,6 +35,16 @@ class Connection {
     return Note(Outcome(rc, name));
   }
 
+  // The same for a command that nothing authorises but a session of our own, with the owner's empty
+  // password or with none: when the TPM refuses that, the session is out of step with it (somebody
+  // held an answer back or changed it), and the connection is lost.
+  template <class Command>
+  Outcome RunInSession(std::string_view name, Command command) {
+    const Outcome outcome = Run(name, command);
+    if (outcome.fault() == Fault::kUnauthorized) lost_ = true;
+    return outcome;
+  }
+
   // True once the connection is of no more use: nobody answers, the TPM has forgotten our objects
   // and sessions, or it has no room left and has to be cleared of leaks.
   bool lost() const { return lost_; }

@@ -55,7 +55,7 @@ Result<WrappedObject> Link::Create(const TPM2B_SENSITIVE_CREATE& sensitive,
   EsysPtr<TPM2B_PUBLIC> made;
   loaded_.MakeRoom();  // the TPM makes an object in a slot of its own, though it does not stay
   KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kBoth));
-  const Outcome outcome = connection_->Run("TPM2_Create", [&] {
+  const Outcome outcome = connection_->RunInSession("TPM2_Create", [&] {
     return Esys_Create(connection_->get(), primary_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE,
                        &sensitive, &area, &no_outside_info, &no_pcrs, EsysOut(wrapped),
                        EsysOut(made), nullptr, nullptr, nullptr);
@@ -79,7 +79,7 @@ Result<ESYS_TR> Link::Load(const Digest& key, const WrappedObject& object, ByteV
   ESYS_TR raw = ESYS_TR_NONE;
   loaded_.MakeRoom();
   KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kBoth));
-  const Outcome loaded = connection_->Run("TPM2_Load", [&] {
+  const Outcome loaded = connection_->RunInSession("TPM2_Load", [&] {
     return Esys_Load(connection_->get(), primary_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE,
                      &object.private_area, &object.public_area, &raw);
   });
@@ -129,11 +129,11 @@ Result<void> Link::ProveAlive() {
   EsysPtr<TPM2B_DIGEST> random;
   KEYWARD_ASSIGN(const ESYS_TR session, session_.For(Protect::kResponse));
   return connection_
-      ->Run("TPM2_GetRandom",
-            [&] {
-              return Esys_GetRandom(connection_->get(), session, ESYS_TR_NONE, ESYS_TR_NONE, kBytes,
-                                    EsysOut(random));
-            })
+      ->RunInSession("TPM2_GetRandom",
+                     [&] {
+                       return Esys_GetRandom(connection_->get(), session, ESYS_TR_NONE,
+                                             ESYS_TR_NONE, kBytes, EsysOut(random));
+                     })
       .Check();
 }
 

@@ -43,7 +43,7 @@ Result<EsysHandle> Open(Connection& connection, TPM2_HANDLE handle) {
 Result<TPMS_NV_PUBLIC> ReadPublic(Link& link, ESYS_TR index) {
   EsysPtr<TPM2B_NV_PUBLIC> area;
   KEYWARD_ASSIGN(const ESYS_TR session, link.Session(Protect::kResponse));
-  const Outcome outcome = link.connection().Run("TPM2_NV_ReadPublic", [&] {
+  const Outcome outcome = link.connection().RunInSession("TPM2_NV_ReadPublic", [&] {
     return Esys_NV_ReadPublic(link.connection().get(), index, session, ESYS_TR_NONE, ESYS_TR_NONE,
                               EsysOut(area), nullptr);
   });
@@ -96,12 +96,11 @@ Result<NvIndex> NvIndex::Define(Link& link, const TPMS_NV_PUBLIC& wanted, ByteVi
   area.nvPublic = wanted;
   ESYS_TR index = ESYS_TR_NONE;
   KEYWARD_ASSIGN(const ESYS_TR session, link.Session(Protect::kRequest));
-  const Outcome outcome = link.connection().Run("TPM2_NV_DefineSpace", [&] {
+  const Outcome outcome = link.connection().RunInSession("TPM2_NV_DefineSpace", [&] {
     return Esys_NV_DefineSpace(link.connection().get(), ESYS_TR_RH_OWNER, session, ESYS_TR_NONE,
                                ESYS_TR_NONE, &*value, &area, &index);
   });
   WipeEsapiStack();
-  if (outcome.fault() == Fault::kUnauthorized) return Fail(OwnerPasswordSet(outcome));
   KEYWARD_TRY(outcome.Check());
   return NvIndex(link, EsysHandle(link.connection().get(), index, EsysHandle::Ending::kClose),
                  wanted);
@@ -186,11 +185,10 @@ Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> NvIndex::Read(ESYS_TR authorization, ESYS_T
 
 Result<void> NvIndex::Undefine() {
   KEYWARD_ASSIGN(const ESYS_TR session, link_->Session(Protect::kNothing));
-  const Outcome outcome = link_->connection().Run("TPM2_NV_UndefineSpace", [&] {
+  const Outcome outcome = link_->connection().RunInSession("TPM2_NV_UndefineSpace", [&] {
     return Esys_NV_UndefineSpace(link_->connection().get(), ESYS_TR_RH_OWNER, handle_.get(),
                                  session, ESYS_TR_NONE, ESYS_TR_NONE);
   });
-  if (outcome.fault() == Fault::kUnauthorized) return Fail(OwnerPasswordSet(outcome));
   KEYWARD_TRY(outcome.Check());
   handle_.Forget();
   return {};

@@ -25,7 +25,7 @@ Result<Answer> ReadSome(Link& link, const PcrSelection& pcrs) {
   Answer answer{};
   EsysPtr<TPML_PCR_SELECTION> selection;
   EsysPtr<TPML_DIGEST> digests;
-  const Outcome outcome = link.connection().Run("TPM2_PCR_Read", [&] {
+  const Outcome outcome = link.connection().RunInSession("TPM2_PCR_Read", [&] {
     return Esys_PCR_Read(link.connection().get(), session, ESYS_TR_NONE, ESYS_TR_NONE, &wanted,
                          &answer.update_counter, EsysOut(selection), EsysOut(digests));
   });

@@ -26,8 +26,6 @@ Result<Bytes> CheckedName(Connection& connection, ESYS_TR primary, const TPM2B_P
   return name;
 }
 
-}  // namespace
-
 Error OwnerPasswordSet(const Outcome& outcome) {
   return outcome
       .As(ErrorCode::kCustodianUnavailable,
@@ -36,6 +34,8 @@ Error OwnerPasswordSet(const Outcome& outcome) {
       .WithAction(Action::kProvision);
 }
 
+}  // namespace
+
 Result<Primary> CreatePrimary(Connection& connection, ESYS_TR hierarchy, ESYS_TR authorization,
                               const TPM2B_PUBLIC& wanted) {
   const TPM2B_SENSITIVE_CREATE no_auth{};
@@ -43,12 +43,16 @@ Result<Primary> CreatePrimary(Connection& connection, ESYS_TR hierarchy, ESYS_TR
   const TPML_PCR_SELECTION no_pcrs{};
   ESYS_TR handle = ESYS_TR_NONE;
   EsysPtr<TPM2B_PUBLIC> made;
-  const Outcome outcome = connection.Run("TPM2_CreatePrimary", [&] {
+  const auto command = [&] {
     return Esys_CreatePrimary(connection.get(), hierarchy, authorization, ESYS_TR_NONE,
                               ESYS_TR_NONE, &no_auth, &wanted, &no_outside_info, &no_pcrs, &handle,
                               EsysOut(made), nullptr, nullptr, nullptr);
-  });
-  if (outcome.fault() == Fault::kUnauthorized && hierarchy == ESYS_TR_RH_OWNER) {
+  };
+  constexpr std::string_view kCommand = "TPM2_CreatePrimary";
+  const bool with_password = authorization == ESYS_TR_PASSWORD;
+  const Outcome outcome = with_password ? connection.Run(kCommand, command)
+                                        : connection.RunInSession(kCommand, command);
+  if (outcome.fault() == Fault::kUnauthorized && hierarchy == ESYS_TR_RH_OWNER && with_password) {
     return Fail(OwnerPasswordSet(outcome));
   }
   KEYWARD_TRY(outcome.Check());

@@ -21,7 +21,4 @@ struct Primary {
 Result<Primary> CreatePrimary(Connection& connection, ESYS_TR hierarchy, ESYS_TR authorization,
                               const TPM2B_PUBLIC& wanted);
 
-// For a command that the owner hierarchy did not authorise. It knows no lockout.
-Error OwnerPasswordSet(const Outcome& outcome);
-
 }  // namespace keyward::tpm

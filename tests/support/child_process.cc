@@ -31,17 +31,6 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   return *this;
 }
 
-Result<int> ChildProcess::Wait() {
-  int status = 0;
-  pid_t ended = -1;
-  do ended = waitpid(pid_, &status, 0);
-  while (ended < 0 && errno == EINTR);
-  if (ended != std::exchange(pid_, -1) || !WIFEXITED(status)) {
-    return Fail(ErrorCode::kIo, "the program did not end by itself");
-  }
-  return WEXITSTATUS(status);
-}
-
 void ChildProcess::Kill() {
   if (pid_ < 0) return;
   kill(pid_, SIGKILL);

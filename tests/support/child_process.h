@@ -25,8 +25,6 @@ class ChildProcess {
 
   // As a power cut: SIGKILL. Returns when it is dead.
   void Kill();
-  // Its exit status once it has ended by itself. Errors: kIo (ended by a signal).
-  Result<int> Wait();
   pid_t pid() const { return pid_; }
 
  private:

@@ -146,7 +146,7 @@ bool TpmInterposer::Answer(Line& line) {
   const std::lock_guard lock(mutex_);
   const uint32_t code = Field(line.command, 6);
   Bytes response = std::exchange(line.response, {});
-  line.command.clear();
+  line.tpm.Reset();  // it serves one connection at a time, and the host makes one for each command
   if (hook_ && !hook_(code, response)) return false;
   return Give(line.host.get(), response);
 }

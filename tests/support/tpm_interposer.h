@@ -29,7 +29,7 @@ class TpmInterposer {
   TpmInterposer& operator=(const TpmInterposer&) = delete;
 
   std::string tcti() const { return "swtpm:path=" + Socket(); }
-  // Called on the interposer's own thread, from the next answer on.
+  // Called on the interposer's own thread, from the next answer on, while the TPM waits for nobody.
   void SetHook(Hook hook);
 
  private:

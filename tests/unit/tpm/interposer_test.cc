@@ -2,6 +2,7 @@
 // a call fails, and no more.
 #include <atomic>
 
+#include "core/encoding.h"
 #include "tests/support/tpm_interposer.h"
 #include "tests/unit/tpm/policy_signer.h"
 #include "tests/unit/tpm/tpm_fixture.h"
@@ -43,6 +44,26 @@ class InterposerTest : public TpmTest {
       if (code != command || met_ > 0) return true;
       ++met_;
       return false;
+    });
+  }
+  // Extends a PCR behind the host's back after each of the next `times` answers to `command`.
+  void ExtendPcrAfter(TPM2_CC command, int times) {
+    interposer_->SetHook([this, command, times](uint32_t code, Bytes&) {
+      if (code != command || met_ >= times) return true;
+      ++met_;
+      ExtendPcr(kTestPcr);
+      return true;
+    });
+  }
+  // Gives every answer to `command` as that error.
+  void AnswerWith(TPM2_CC command, TPM2_RC rc) {
+    interposer_->SetHook([command, rc](uint32_t code, Bytes& response) {
+      constexpr uint32_t kSize = 10;
+      if (code == command) {
+        response =
+            Writer().Integer<uint16_t>(TPM2_ST_NO_SESSIONS).Integer(kSize).Integer(rc).Take();
+      }
+      return true;
     });
   }
   int Met() { return met_.exchange(0); }
@@ -118,6 +139,58 @@ TEST_F(InterposerTest, CannotLeaveAMasterKeyHalfMade) {
     interposer_->SetHook(nullptr);
     ASSERT_OK(sealer.DestroyMaster(kId));
   }
+}
+
+TEST_F(InterposerTest, PcrsThatChangeMeanwhileAreReadAndQuotedAgain) {
+  PcrSelection all;
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) all.insert(pcr);
+  Attester& attester = custodian_->attester();
+  ExtendPcrAfter(TPM2_CC_PCR_Read, 2);
+  ASSERT_OK_AND_ASSIGN(const PcrValues values, attester.ReadPcrs(all));
+  EXPECT_EQ(Met(), 2);
+  interposer_->SetHook(nullptr);
+  EXPECT_THAT(attester.ReadPcrs(all), IsOkAndHolds(values));
+
+  ExtendPcrAfter(TPM2_CC_PCR_Read, 2);
+  ASSERT_OK_AND_ASSIGN(const Quote quote, attester.MakeQuote({{1}}, {kTestPcr}));
+  EXPECT_EQ(Met(), 2);
+  interposer_->SetHook(nullptr);
+  EXPECT_THAT(attester.ReadPcrs({kTestPcr}), IsOkAndHolds(quote.pcrs));
+}
+
+TEST_F(InterposerTest, PcrsThatChangeForEverEndInBusy) {
+  constexpr int kForEver = 1000;
+  ExtendPcrAfter(TPM2_CC_PCR_Read, kForEver);
+  EXPECT_THAT(custodian_->attester().MakeQuote({{1}}, {kTestPcr}),
+              FailsWith(ErrorCode::kCustodianBusy));
+  EXPECT_THAT(custodian_->attester().ReadPcrs({0, 1, 2, 3, 4, 5, 6, 7, kTestPcr}),
+              FailsWith(ErrorCode::kCustodianBusy));
+  EXPECT_LT(Met(), 20);
+}
+
+TEST_F(InterposerTest, PcrsThatChangeAfterThePolicyKeepTheMasterKeyShut) {
+  constexpr KeyId kMaster = {7};
+  const PolicySigner authority;
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes record,
+                       custodian_->master_sealer().SealMaster(kMaster, master, key));
+  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester().ReadPcrs({kTestPcr}));
+  ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
+  ExtendPcrAfter(TPM2_CC_PolicyAuthorize, 1);
+  EXPECT_THAT(custodian_->master_sealer().UnsealMaster(kMaster, record, std::span(&policy, 1)),
+              FailsWith(ErrorCode::kPcrMismatch));
+  EXPECT_EQ(Met(), 1);
+}
+
+TEST_F(InterposerTest, ATpmThatIsBusyForGoodSaysSo) {
+  AnswerWith(TPM2_CC_GetRandom, TPM2_RC_RETRY);
+  EXPECT_THAT(custodian_->CheckHealth(), FailsWith(ErrorCode::kCustodianBusy));
+  interposer_->SetHook(nullptr);
+  EXPECT_OK(custodian_->CheckHealth());
+  ASSERT_OK(counter().Create(kId));
+  AnswerWith(TPM2_CC_NV_Increment, TPM2_RC_NV_RATE);
+  EXPECT_THAT(counter().Increment(kId), FailsWith(ErrorCode::kCustodianBusy));
 }
 
 }  // namespace

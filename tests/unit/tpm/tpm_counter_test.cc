@@ -160,6 +160,41 @@ TEST_F(TpmCounterTest, NothingOfItLocksTheTpmOrLeaks) {
   EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
 }
 
+TEST_F(TpmCounterTest, AnOwnerPasswordSetMeanwhileIsSaidWithItsRemedy) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto connection, Connection::Open(tpm_->tcti()));
+    const TPM2B_AUTH password = {.size = 4, .buffer = {'p', 'a', 's', 's'}};
+    ASSERT_EQ(Esys_HierarchyChangeAuth(connection->get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE, &password),
+              TSS2_RC_SUCCESS);
+  }
+  const auto refused = counter().Create(kId);
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("tpm2_changeauth"));
+  EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
+}
+
+// Other programs' wrong passwords lock their own objects, and none of ours.
+TEST_F(TpmCounterTest, CountsWhileTheTpmIsLockedOut) {
+  ASSERT_OK_AND_ASSIGN(const uint64_t first, counter().Create(kId));
+  {
+    ASSERT_OK_AND_ASSIGN(Seen seen, Look(NvHandleOf(kId, NvUse::kCounter)));
+    TPMS_NV_PUBLIC area = seen.index->area();
+    area.nvIndex = NvHandleOf(kOther, NvUse::kCounter);
+    area.attributes &= ~(TPMA_NV_NO_DA | TPMA_NV_WRITTEN);
+    ASSERT_OK_AND_ASSIGN(NvIndex theirs, NvIndex::Define(*seen.link, area, {{1}}));
+    ASSERT_OK(theirs.UseAuth({{2}}));
+    Result<void> outcome = theirs.Increment();
+    EXPECT_THAT(outcome, FailsWith(ErrorCode::kAuthenticationFailed));
+    for (int i = 0; i < 10; ++i) outcome = theirs.Increment();
+    ASSERT_THAT(outcome, FailsWith(ErrorCode::kLockedOut));
+    EXPECT_EQ(outcome.error().action(), Action::kProvision);
+  }
+  ASSERT_OK_AND_ASSIGN(custodian_, Connect());
+  EXPECT_THAT(counter().Increment(kId), IsOkAndHolds(first + 1));
+  EXPECT_OK(custodian_->signer().GenerateKey(Algorithm::kEcdsaP256, kId));
+}
+
 TEST(NvHandleTest, IsInTheOwnersRangeAndAnotherForEachUse) {
   for (uint8_t i = 0; i < 200; ++i) {
     const TPM2_HANDLE counter = NvHandleOf({i}, NvUse::kCounter);

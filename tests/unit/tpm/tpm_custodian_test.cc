@@ -1,9 +1,12 @@
 #include "tpm/tpm_custodian.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
+#include "core/encoding.h"
 #include "tests/support/matchers.h"
+#include "tests/support/run_program.h"
 #include "tests/support/swtpm.h"
 #include "tpm/capabilities.h"
 
@@ -13,6 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing_support::FailsWith;
 using testing_support::IsOkAndHolds;
+using testing_support::RunProgram;
 using testing_support::Swtpm;
 using testing_support::TempDir;
 
@@ -196,6 +200,19 @@ TEST_F(TpmCustodianTest, ATpmThatItsOwnerClearedIsToldFromAnother) {
   ASSERT_THAT(cleared, FailsWith(ErrorCode::kCustodianCleared));
   EXPECT_EQ(cleared.error().action(), Action::kProvision);
   EXPECT_EQ(PinFile(), pin);
+}
+
+TEST_F(TpmCustodianTest, TheEndorsementKeyIsTheOneThatOtherToolsMake) {
+  ASSERT_OK(Connect());
+  ASSERT_EQ(setenv("TPM2TOOLS_TCTI", tpm_->tcti().c_str(), 1), 0);
+  const std::string context = state_.File("ek.ctx");
+  const std::string name = state_.File("ek.name");
+  ASSERT_EQ(RunProgram({"tpm2_createek", "-Q", "-G", "ecc", "-c", context}).status, 0);
+  ASSERT_EQ(RunProgram({"tpm2_flushcontext", "-Q", "-t"}).status, 0);
+  ASSERT_EQ(RunProgram({"tpm2_readpublic", "-Q", "-c", context, "-n", name}).status, 0);
+  std::ifstream file(name, std::ios::binary);
+  const Bytes expected{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(PinFile().substr(69), ToHex(expected) + "\n");
 }
 
 TEST_F(TpmCustodianTest, APinFromBeforeGetsItsSecondLine) {

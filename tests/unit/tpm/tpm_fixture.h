@@ -10,8 +10,9 @@
 
 namespace keyward::tpm {
 
-// PCR 16, the debug PCR, is the tests' to extend.
-inline constexpr uint32_t kDebugPcr = 16;
+// One that anybody may extend. The TPM counts its changes, which it does not for PCR 16, the debug
+// PCR, and 21 to 23.
+inline constexpr uint32_t kTestPcr = 8;
 
 class TpmTest : public ::testing::Test {
  protected:

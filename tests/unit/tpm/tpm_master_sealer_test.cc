@@ -14,7 +14,7 @@ using testing_support::IsOkAndHolds;
 
 constexpr KeyId kId = {1, 2, 3};
 constexpr KeyId kOther = {1, 2, 4};
-const PcrSelection kPcrs = {0, 7, kDebugPcr};
+const PcrSelection kPcrs = {0, 7, kTestPcr};
 
 class TpmMasterSealerTest : public TpmTest {
  protected:
@@ -54,7 +54,7 @@ TEST_F(TpmMasterSealerTest, OpensInAStateThatTheAuthoritySigned) {
 
 TEST_F(TpmMasterSealerTest, StaysShutInAnyOtherStateUntilThatIsSignedToo) {
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy before, SignNow(authority_));
-  ASSERT_NO_FATAL_FAILURE(ExtendPcr(kDebugPcr));
+  ASSERT_NO_FATAL_FAILURE(ExtendPcr(kTestPcr));
   const auto shut = Unseal({before});
   ASSERT_THAT(shut, FailsWith(ErrorCode::kPcrMismatch));
   EXPECT_THAT(shut.error().message(), HasSubstr("keyctl policy pcr sign"));
@@ -66,7 +66,7 @@ TEST_F(TpmMasterSealerTest, StaysShutInAnyOtherStateUntilThatIsSignedToo) {
 
 TEST_F(TpmMasterSealerTest, APcrThatThePolicyLeavesOutMayChange) {
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, SignNow(authority_, {0, 7}));
-  ASSERT_NO_FATAL_FAILURE(ExtendPcr(kDebugPcr));
+  ASSERT_NO_FATAL_FAILURE(ExtendPcr(kTestPcr));
   EXPECT_THAT(Opens({policy}), IsOkAndHolds(true));
 }
 
