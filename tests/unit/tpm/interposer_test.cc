@@ -141,6 +141,32 @@ TEST_F(InterposerTest, CannotLeaveAMasterKeyHalfMade) {
   }
 }
 
+// As a crash in the middle does: the id alone is enough to clean up.
+TEST_F(InterposerTest, WhatStaysHalfMadeIsFoundByItsIdAndDestroyed) {
+  const PolicySigner authority;
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
+  MasterSealer& sealer = custodian_->master_sealer();
+  for (const TPM2_CC command : {TPM2_CC_NV_Write, TPM2_CC_NV_WriteLock, TPM2_CC_NV_Increment}) {
+    interposer_->SetHook([command](uint32_t code, Bytes&) { return code != command; });
+    const bool is_counter = command == TPM2_CC_NV_Increment;
+    const auto make = [&]() -> Result<void> {
+      if (is_counter) {
+        KEYWARD_TRY(counter().Create(kId));
+      } else {
+        KEYWARD_TRY(sealer.SealMaster(kId, master, key));
+      }
+      return {};
+    };
+    EXPECT_THAT(make(), FailsWith(ErrorCode::kCustodianUnavailable));
+    interposer_->SetHook(nullptr);
+    EXPECT_THAT(make(), FailsWith(ErrorCode::kAlreadyExists));
+    EXPECT_OK(is_counter ? counter().Destroy(kId) : sealer.DestroyMaster(kId));
+    EXPECT_OK(make());
+    EXPECT_OK(is_counter ? counter().Destroy(kId) : sealer.DestroyMaster(kId));
+  }
+}
+
 TEST_F(InterposerTest, PcrsThatChangeMeanwhileAreReadAndQuotedAgain) {
   PcrSelection all;
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) all.insert(pcr);

@@ -11,6 +11,7 @@
 #include "core/unique_fd.h"
 #include "tests/support/matchers.h"
 #include "tests/support/swtpm.h"
+#include "tests/unit/tpm/policy_signer.h"
 #include "tpm/tpm_custodian.h"
 
 namespace keyward::tpm {
@@ -118,6 +119,29 @@ TEST_F(TabrmdTest, CustodiansShareTheTpmWithEachOther) {
       EXPECT_TRUE(unsealed.Equals(secret.RevealSecret()));
     }
   }
+}
+
+TEST_F(TabrmdTest, CountersMasterKeyAndQuotesPassThroughIt) {
+  constexpr KeyId kId = {1};
+  ASSERT_OK_AND_ASSIGN(const auto first, Connect());
+  ASSERT_OK_AND_ASSIGN(const auto second, Connect());
+  ASSERT_OK_AND_ASSIGN(const uint64_t value, first->counter().Create(kId));
+  EXPECT_THAT(second->counter().Increment(kId), testing_support::IsOkAndHolds(value + 1));
+  EXPECT_THAT(first->counter().Read(kId), testing_support::IsOkAndHolds(value + 1));
+
+  const PolicySigner authority;
+  ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes record, first->master_sealer().SealMaster(kId, master, key));
+  for (const auto& custodian : {first.get(), second.get()}) {
+    ASSERT_OK_AND_ASSIGN(const Quote quote, custodian->attester().MakeQuote({{1}}, {0, 7}));
+    ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(quote.pcrs));
+    ASSERT_OK_AND_ASSIGN(const SecretBytes opened, custodian->master_sealer().UnsealMaster(
+                                                       kId, record, std::span(&policy, 1)));
+    EXPECT_TRUE(opened.Equals(master.RevealSecret()));
+  }
+  EXPECT_OK(second->master_sealer().DestroyMaster(kId));
+  EXPECT_OK(second->counter().Destroy(kId));
 }
 
 TEST_F(TabrmdTest, ATpmThatGoesAwayBehindItIsUnavailable) {
