@@ -1,0 +1,125 @@
+// The audit log: every event is on disk before what it tells of goes on, chained to the one before.
+// docs/AUDIT_FORMAT.md specifies the files.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "audit/chain.h"
+#include "audit/event.h"
+#include "audit/record.h"
+#include "audit/segment_writer.h"
+#include "audit/storage.h"
+#include "audit/tail.h"
+#include "core/clock.h"
+#include "core/public_key.h"
+#include "core/rng.h"
+
+namespace keyward::audit {
+
+// Single-threaded. A signature may be made elsewhere meanwhile: see CheckpointMessage.
+class Log {
+ public:
+  struct Limits {
+    // A checkpoint begins a new segment when the last one has so many bytes or is so old; at twice
+    // the bytes a new one begins without.
+    uint64_t segment_bytes = uint64_t{4} << 20;
+    std::chrono::hours segment_age{24};
+    // Retain removes what is beyond either.
+    uint64_t total_bytes = uint64_t{256} << 20;
+    std::chrono::hours max_age{24 * 400};
+    // Disk space set aside for AppendReserved; 0 sets none aside.
+    uint64_t reserve_bytes = uint64_t{1} << 20;
+    // CheckpointDue after so many records without a signature.
+    uint64_t checkpoint_records = 1000;
+  };
+  struct Options {
+    Limits limits;
+    // A record that is known from elsewhere to be in the log.
+    std::optional<Head> expected_head;
+  };
+
+  // Goes on with the log of `folder`, which must be there, or begins one. An incomplete last line,
+  // which a crash leaves, is cut off and that is recorded. Only the newest segment is read and
+  // verified, and those before it back to `expected_head`. Errors: kBusy (another log has the
+  // folder), kRolledBack (`expected_head` is not in the log), kDataCorrupt (the log does not hold
+  // together; the message names the record), kNotSupported (the filesystem cannot set space aside),
+  // kResourceExhausted (no space for the record of a beginning or a repair), kIo. `clock` outlives
+  // the log; `rng` is needed for a log's beginning only.
+  static Result<Log> Open(const std::filesystem::path& folder, const Clock& clock, Rng& rng,
+                          const Options& options);
+  static Result<Log> Open(std::unique_ptr<Storage> storage, const Clock& clock, Rng& rng,
+                          const Options& options);
+
+  // On disk when it returns. After an error the event counts as not written, and is not in the
+  // file. Errors: kInvalidArgument (an event that the log writes itself, or wrong details),
+  // kResourceExhausted (nothing but the reserve is left; the first time, the log notes that in an
+  // audit.full), kIo.
+  Result<void> Append(const Event& event);
+  // The same for what has happened already and cannot be refused, as the end of a session: it may
+  // use the reserve, which fills up again by itself once there is space.
+  Result<void> AppendReserved(const Event& event);
+
+  // What to sign so that the signature answers for every record so far; nothing when the last
+  // checkpoint already does. A later message takes the place of this one.
+  std::optional<Bytes> CheckpointMessage();
+  // Records the signature of the last message. Events may have come between, up to
+  // kMaxCheckpointLag - 1. Errors: kWrongState (no message waits for a signature; or too many
+  // events have come, and a new message is needed), kAuthenticationFailed (it does not verify),
+  // and those of Append.
+  Result<void> AddCheckpoint(ByteView signature, const PublicKey& key);
+  bool CheckpointDue() const;
+
+  // Removes whole old segments beyond the limits, as far as a checkpoint answers for them and
+  // another begins the rest, and records that first. Returns how many. To be called after
+  // AddCheckpoint, and now and then for their age. Errors: kResourceExhausted, kIo; what is left
+  // over goes the next time.
+  Result<size_t> Retain();
+
+  // The last record.
+  const Head& head() const { return head_; }
+  const LogId& id() const { return id_; }
+
+ private:
+  enum class Space : uint8_t { kAhead, kReserve };
+
+  Log(std::unique_ptr<Storage> storage, const Clock& clock, const Limits& limits)
+      : storage_(std::move(storage)), clock_(&clock), limits_(limits) {}
+
+  Result<void> Begin(Rng& rng);
+  Result<void> GoOn(Tail tail);
+
+  Result<void> Add(Record record, Space space);
+  Result<void> AddNote(EventKind kind, std::vector<Record::Detail> detail = {});
+  // What an Append and an AppendReserved have in common.
+  Result<void> AppendTo(Space space, const Event& event);
+  // Sets the reserve aside and room before it; tells once that this fails, and once that it does
+  // again.
+  Result<void> MakeRoom();
+  Result<void> BeginSegment();
+  // Where there is no space for a new segment, the old one goes on.
+  Result<void> BeginSegmentIf(bool due);
+  bool SegmentIsOld() const;
+  // How many of the oldest segments are to go.
+  size_t CountToRemove() const;
+  Result<void> RemoveBefore(uint64_t first_kept);
+
+  std::unique_ptr<Storage> storage_;
+  const Clock* clock_;
+  Limits limits_;
+  LogId id_{};
+  Head head_{};
+  WallTime last_time_;
+  std::vector<Segment> segments_;  // oldest first; writer_ knows the size of the last
+  std::unique_ptr<SegmentWriter> writer_;
+  std::optional<Head> to_sign_;
+  uint64_t signed_through_ = 0;  // 0: not known
+  uint64_t unsigned_records_ = 0;
+  uint64_t first_kept_ = 0;  // of the last retention record
+  bool full_ = false;        // and that is noted
+};
+
+}  // namespace keyward::audit

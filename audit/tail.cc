@@ -1,0 +1,181 @@
+#include "audit/tail.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "audit/line_splitter.h"
+
+namespace keyward::audit {
+namespace {
+
+constexpr size_t kChunk = size_t{256} * 1024;
+
+std::unexpected<Error> Corrupt(uint64_t seq, std::string_view why) {
+  return Fail(
+      ErrorCode::kDataCorrupt,
+      fmt::format("the audit log does not hold together at record {}: {}; 'keyctl audit verify' "
+                  "tells more, and keyd begins a new log once this one is moved away",
+                  seq, why));
+}
+
+// Follows the chain from line to line, and keeps what a Tail tells of it.
+class Follower {
+ public:
+  Follower(Tail& tail, const std::optional<Head>& expected, uint64_t first_seq)
+      : tail_(tail), expected_(expected), next_seq_(first_seq) {}
+
+  void Take(std::string_view line) {
+    if (fault_) return;
+    if (Result<void> followed = Follow(line); !followed) fault_ = std::move(followed).error();
+  }
+  const std::optional<Error>& fault() const { return fault_; }
+  bool saw_expected() const { return saw_expected_; }
+
+ private:
+  Result<void> Follow(std::string_view line);
+  void Note(const Record& record);
+
+  Tail& tail_;
+  const std::optional<Head>& expected_;
+  uint64_t next_seq_;
+  bool first_ = true;
+  bool saw_expected_ = false;
+  std::optional<Error> fault_;
+};
+
+Result<void> Follower::Follow(std::string_view line) {
+  const Result<Record> record = ParseLine(line);
+  if (!record) return Corrupt(next_seq_, record.error().message());
+  if (record->seq != next_seq_) return Corrupt(next_seq_, "another stands in its place");
+  if (first_) {
+    tail_.head = {record->seq - 1, record->prev};
+    saw_expected_ = expected_ == tail_.head;
+  }
+  if (record->prev != tail_.head.hash) return Corrupt(next_seq_, "the chain is broken");
+  const std::optional<LogId> id = LogIdIn(*record);
+  if (id && *id != tail_.id) return Corrupt(next_seq_, "it is another log's");
+  if (record->seq == 1 && record->prev != Genesis(tail_.id)) {
+    return Corrupt(next_seq_, "the chain is broken");
+  }
+  first_ = false;
+  tail_.head = {record->seq, HashOf(line)};
+  saw_expected_ = saw_expected_ || expected_ == tail_.head;
+  ++next_seq_;
+  Note(*record);
+  return {};
+}
+
+void Follower::Note(const Record& record) {
+  tail_.last_time = record.time;
+  if (record.checkpoint) {
+    // Between what it signs and itself there are no checkpoints.
+    tail_.signed_through = record.checkpoint->through.seq;
+    tail_.unsigned_records = record.seq - 1 - std::min(record.seq - 1, tail_.signed_through);
+  } else {
+    ++tail_.unsigned_records;
+  }
+  if (record.event == EventKind::kAuditRetention) {
+    tail_.first_kept = record.Number("first_kept").value_or(0);
+  }
+}
+
+Result<std::optional<std::string>> FirstLine(Storage& storage, uint64_t first_seq) {
+  KEYWARD_ASSIGN(std::string text, storage.Read(first_seq, 0, kMaxLine));
+  const size_t end = text.find('\n');
+  if (end == std::string::npos) return std::nullopt;
+  text.resize(end);
+  return text;
+}
+
+// A crash may leave a segment without a whole record: the last one, or one that could not be
+// removed at once.
+Result<std::vector<Storage::Entry>> WholeSegments(Storage& storage, Tail& tail) {
+  KEYWARD_ASSIGN(std::vector<Storage::Entry> entries, storage.List());
+  std::vector<Storage::Entry> whole;
+  for (const Storage::Entry& entry : entries) {
+    KEYWARD_ASSIGN(const std::optional<std::string> line, FirstLine(storage, entry.first_seq));
+    const bool last = entry.first_seq == entries.back().first_seq;
+    if (line) {
+      whole.push_back(entry);
+    } else if (entry.size == 0 || (last && entry.size < kMaxLine)) {
+      tail.unfinished += entry.size;
+      KEYWARD_TRY(storage.Remove(entry.first_seq));
+    } else {
+      return Corrupt(entry.first_seq, "its segment holds no record");
+    }
+  }
+  return whole;
+}
+
+Result<void> ReadFirstRecords(Storage& storage, const std::vector<Storage::Entry>& entries,
+                              Tail& tail) {
+  std::optional<LogId> id;
+  for (const Storage::Entry& entry : entries) {
+    KEYWARD_ASSIGN(const std::optional<std::string> line, FirstLine(storage, entry.first_seq));
+    const Result<Record> record = ParseLine(line.value_or(""));
+    if (!record) return Corrupt(entry.first_seq, record.error().message());
+    if (!id) id = LogIdIn(*record);
+    tail.segments.push_back(
+        {entry.first_seq, entry.size, record->time, record->checkpoint.has_value()});
+  }
+  if (!id) return Corrupt(entries.front().first_seq, "no segment begins with the log's id");
+  tail.id = *id;
+  return {};
+}
+
+Result<bool> Follow(Storage& storage, size_t from, const std::optional<Head>& expected,
+                    Tail& tail) {
+  Follower follower(tail, expected, tail.segments[from].first_seq);
+  for (size_t i = from; i < tail.segments.size(); ++i) {
+    LineSplitter lines([&follower](std::string_view line) { follower.Take(line); });
+    const auto [first_seq, size, time, checkpoint] = tail.segments[i];
+    for (uint64_t at = 0; at < size && !follower.fault(); at += kChunk) {
+      KEYWARD_ASSIGN(const std::string chunk, storage.Read(first_seq, at, kChunk));
+      lines.Push(chunk);
+    }
+    if (follower.fault()) return Fail(*follower.fault());
+    const bool last = i + 1 == tail.segments.size();
+    if (lines.unfinished() >= (last ? kMaxLine : 1)) {
+      return Corrupt(tail.head.seq + 1, "its line does not end");
+    }
+    if (last && lines.unfinished() > 0) {
+      tail.torn = true;
+      tail.unfinished += lines.unfinished();
+      tail.segments[i].size -= lines.unfinished();
+    }
+    if (!last && tail.segments[i + 1].first_seq != tail.head.seq + 1) {
+      return Corrupt(tail.head.seq + 1, "it is missing");
+    }
+  }
+  return follower.saw_expected();
+}
+
+// The segment in which `expected` is, or was the last record before it.
+size_t SegmentToFollowFrom(const Tail& tail, const std::optional<Head>& expected) {
+  size_t from = tail.segments.size() - 1;
+  while (expected && from > 0 && tail.segments[from].first_seq > expected->seq) --from;
+  return from;
+}
+
+}  // namespace
+
+Result<Tail> ReadTail(Storage& storage, const std::optional<Head>& expected) {
+  Tail tail;
+  KEYWARD_ASSIGN(const std::vector<Storage::Entry> entries, WholeSegments(storage, tail));
+  bool saw_expected = false;
+  if (!entries.empty()) {
+    KEYWARD_TRY(ReadFirstRecords(storage, entries, tail));
+    const size_t from = SegmentToFollowFrom(tail, expected);
+    KEYWARD_ASSIGN(saw_expected, Follow(storage, from, expected, tail));
+  }
+  if (expected && !saw_expected) {
+    return Fail(ErrorCode::kRolledBack,
+                fmt::format("the audit log lacks record {}, or has another in its place: its end "
+                            "was cut off, or it was replaced; put the log back from a backup",
+                            expected->seq));
+  }
+  return tail;
+}
+
+}  // namespace keyward::audit
