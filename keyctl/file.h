@@ -1,7 +1,10 @@
 // Files that an admin names on the command line.
 #pragma once
 
+#include <functional>
+#include <istream>
 #include <string>
+#include <string_view>
 
 #include "core/result.h"
 
@@ -10,5 +13,10 @@ namespace keyward::keyctl {
 // The whole file, at most `limit` bytes. Errors: kInvalidArgument (not there, or not readable),
 // kTooLarge, kIo.
 Result<std::string> ReadTextFile(const std::string& path, size_t limit);
+
+// Hands over the file, or for "-" all of `in`, chunk by chunk, until `take` does not want more.
+// Errors: kInvalidArgument (not there, or not readable), kIo.
+Result<void> ReadChunks(const std::string& path, std::istream& in,
+                        const std::function<bool(std::string_view)>& take);
 
 }  // namespace keyward::keyctl

@@ -33,6 +33,7 @@ void AddCommands(CLI::App& app, Shell& shell) {
   AddModuleCommands(app, shell);
   AddSessionsCommands(app, shell);
   AddPolicyCommands(app, shell);
+  AddAuditCommands(app, shell);
 }
 
 // The last command that the command line named.

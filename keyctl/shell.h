@@ -77,5 +77,6 @@ void AddKeyCommands(CLI::App& app, Shell& shell);
 void AddModuleCommands(CLI::App& app, Shell& shell);
 void AddSessionsCommands(CLI::App& app, Shell& shell);
 void AddPolicyCommands(CLI::App& app, Shell& shell);
+void AddAuditCommands(CLI::App& app, Shell& shell);
 
 }  // namespace keyward::keyctl

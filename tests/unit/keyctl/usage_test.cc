@@ -43,7 +43,10 @@ TEST_F(UsageTest, EveryLevelHasHelpWithExamples) {
                                                         {"sessions", "end"},
                                                         {"policy"},
                                                         {"policy", "check"},
-                                                        {"policy", "reload"}};
+                                                        {"policy", "reload"},
+                                                        {"audit"},
+                                                        {"audit", "verify"},
+                                                        {"audit", "show"}};
   for (std::vector<std::string> level : levels) {
     std::string command = "keyctl";
     for (const std::string& word : level) command += " " + word;
