@@ -84,7 +84,9 @@ void OnSignal(int signal) {
 class Tracer {
  public:
   explicit Tracer(Options options) : options_(std::move(options)), armed_(!options_.arm) {
-    if (options_.log) log_.open(*options_.log, std::ios::trunc);
+    if (!options_.log) return;
+    log_.open(*options_.log, std::ios::trunc);
+    if (!log_) Die("cannot write " + options_.log->string());
   }
 
   // Until nothing is left to trace. The wait status of `command`.

@@ -182,8 +182,11 @@ TEST_F(FaultTracerTest, CountsChildrenWhenAskedTo) {
 
 TEST_F(FaultTracerTest, AWrongCommandLineRunsNothing) {
   const Workplace place;
-  for (const Lines& wrong : std::vector<Lines>{
-           {"--kill-at", "0"}, {"--kill-at", "x"}, {"--errno", "ENOTHING"}, {"--unknown"}}) {
+  for (const Lines& wrong : std::vector<Lines>{{"--kill-at", "0"},
+                                               {"--kill-at", "x"},
+                                               {"--errno", "ENOTHING"},
+                                               {"--unknown"},
+                                               {"--log", "/no/such/folder/log"}}) {
     EXPECT_EQ(Trace(place, wrong).status, 2);
   }
   EXPECT_EQ(RunProgram({KEYWARD_FAULT_TRACER, "--count", "true"}).status, 2) << "below what?";
