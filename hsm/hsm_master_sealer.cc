@@ -29,6 +29,13 @@ Result<SecretBytes> Open(const Session& session, CK_OBJECT_HANDLE key, const Gcm
   return Fail(ErrorCode::kAuthenticationFailed, "the master record holds no master key");
 }
 
+// A key that was made and cannot be found was not kept.
+Error NotMade(const Error& error, const std::string& more) {
+  if (error.code() != ErrorCode::kNotFound) return Error(error).WithCause(error.cause() + more);
+  return Error(ErrorCode::kCustodianUnavailable, "the HSM token did not keep the key that it made")
+      .WithCause(error.cause() + more);
+}
+
 }  // namespace
 
 Result<Bytes> HsmMasterSealer::MakeRecord(const Session& session, const KeyId& id,
@@ -60,11 +67,8 @@ Result<Bytes> HsmMasterSealer::SealMaster(const KeyId& id, const SecretBytes& ma
   Result<Bytes> record =
       link_.RunOnce([&](const Session& session) { return MakeRecord(session, id, master); });
   if (record) return record;
-  if (const Result<void> swept = DestroyMaster(id); !swept) {
-    return Fail(Error(record.error())
-                    .WithCause(record.error().cause() + "; then " + swept.error().cause()));
-  }
-  return record;
+  const Result<void> swept = DestroyMaster(id);
+  return Fail(NotMade(record.error(), swept ? "" : "; then " + swept.error().cause()));
 }
 
 Result<SecretBytes> HsmMasterSealer::UnsealMaster(const KeyId& id, ByteView record,

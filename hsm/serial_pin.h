@@ -9,7 +9,8 @@
 namespace keyward::hsm {
 
 // In the state directory: one line, the serial number as CK_TOKEN_INFO has it, without the blanks
-// that pad it.
+// that pad it. It does not tell of every new beginning: SoftHSM keeps the serial when a token is
+// initialised again in its slot, and then only what is missing tells (kNotFound).
 inline constexpr std::string_view kSerialPinFile = "hsm-token-serial";
 
 // Whether a serial is pinned, which then is `serial`. Errors: kCustodianCleared (another one is),

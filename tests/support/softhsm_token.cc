@@ -56,7 +56,7 @@ void Write(const fs::path& path, std::string_view text) {
 
 void InitialiseToken() {
   Run({"softhsm2-util", "--init-token", "--free", "--label", SoftHsmToken::kLabel, "--pin",
-       SoftHsmToken::kPin, "--so-pin", "13579246"});
+       SoftHsmToken::kPin, "--so-pin", SoftHsmToken::kOfficersPin});
 }
 
 }  // namespace

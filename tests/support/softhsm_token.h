@@ -18,6 +18,7 @@ class SoftHsmToken {
   static constexpr const char* kModulePath = "/usr/lib/softhsm/libsofthsm2.so";
   static constexpr const char* kLabel = "keyward-test";
   static constexpr const char* kPin = "2468";
+  static constexpr const char* kOfficersPin = "13579246";
 
   const std::filesystem::path& folder() const { return folder_.path(); }
   std::filesystem::path pin_file() const { return folder() / "pin"; }

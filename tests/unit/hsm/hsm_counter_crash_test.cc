@@ -6,7 +6,7 @@
 #include <ctime>
 #include <random>
 
-#include "tests/unit/hsm/counting_child.h"
+#include "tests/unit/hsm/hsm_child.h"
 #include "tests/unit/hsm/hsm_fixture.h"
 
 namespace keyward::hsm {
@@ -18,7 +18,7 @@ using ::testing::Le;
 using testing_support::ChildProcess;
 using testing_support::IsOkAndHolds;
 
-constexpr int kForEver = 1'000'000;
+constexpr const char* kForEver = "1000000";
 
 class HsmCounterCrashTest : public HsmFixture {
  protected:
@@ -26,7 +26,7 @@ class HsmCounterCrashTest : public HsmFixture {
   // one. It is not killed before the first: SoftHSM rewrites the token's own file for a login.
   uint64_t CountUntilKilled(size_t count, timespec after) {
     Acknowledgements acknowledged(token_.folder() / "acknowledged");
-    auto child = ChildProcess::Start(CountingChild(token_, id_, acknowledged.path(), kForEver));
+    auto child = ChildProcess::Start(HsmChild(token_, id_, acknowledged.path(), kForEver));
     EXPECT_OK(child);
     acknowledged.WaitFor(count);
     const UniqueFd death(static_cast<int>(syscall(SYS_pidfd_open, child->pid(), 0)));
@@ -60,18 +60,20 @@ TEST_F(HsmCounterCrashTest, AKillTakesNoAcknowledgedValueBack) {
 }
 
 TEST_F(HsmCounterCrashTest, ProcessesThatCountAtOnceNeverCountDown) {
-  constexpr int kEach = 40;
+  constexpr size_t kEach = 40;
   ASSERT_OK(MakeCustodian()->counter().Create(id_));
   Acknowledgements one(token_.folder() / "one");
   Acknowledgements other(token_.folder() / "other");
   uint64_t highest = 0;
   {
-    const auto first = ChildProcess::Start(CountingChild(token_, id_, one.path(), kEach));
-    const auto second = ChildProcess::Start(CountingChild(token_, id_, other.path(), kEach));
+    const auto first =
+        ChildProcess::Start(HsmChild(token_, id_, one.path(), std::to_string(kEach)));
+    const auto second =
+        ChildProcess::Start(HsmChild(token_, id_, other.path(), std::to_string(kEach)));
     for (Acknowledgements* each : {&one, &other}) {
       each->WaitFor(kEach);
       const std::vector<uint64_t>& values = each->Drain();
-      EXPECT_EQ(values.size(), static_cast<size_t>(kEach));
+      EXPECT_EQ(values.size(), kEach);
       EXPECT_TRUE(std::ranges::is_sorted(values, std::ranges::less_equal()));
       if (!values.empty()) highest = std::max(highest, values.back());
     }

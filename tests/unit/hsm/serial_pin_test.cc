@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "tests/support/run_program.h"
 #include "tests/unit/hsm/hsm_fixture.h"
 
 namespace keyward::hsm {
@@ -11,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using testing_support::RunProgram;
 
 class SerialPinTest : public HsmFixture {
  protected:
@@ -72,6 +74,27 @@ TEST_F(SerialPinTest, AnAdminAcceptsTheNewTokenByRemovingTheFile) {
   fs::remove(File());
   EXPECT_OK(factory.Make());
   EXPECT_EQ(Pinned(), OpenSession().Token().value().serial + "\n");
+}
+
+// Its serial number does not tell, so what it held has to.
+TEST_F(SerialPinTest, SoftHsmKeepsTheSerialOfATokenThatIsInitialisedAgainInItsSlot) {
+  const KeyId id = NewId();
+  const SecretBytes master = SecretBytes::Random(kMasterKeySize, rng_).value();
+  auto custodian = MakeCustodian();
+  ASSERT_OK(custodian->counter().Create(id));
+  ASSERT_OK_AND_ASSIGN(const Bytes record,
+                       custodian->master_sealer().SealMaster(id, master, std::nullopt));
+  custodian.reset();
+  const std::string label = SoftHsmToken::kLabel;
+  ASSERT_EQ(RunProgram({"softhsm2-util", "--init-token", "--token", label, "--label", label,
+                        "--pin", SoftHsmToken::kPin, "--so-pin", SoftHsmToken::kOfficersPin})
+                .status,
+            0);
+  custodian = MakeCustodian();
+  ASSERT_NE(custodian, nullptr);
+  EXPECT_THAT(custodian->counter().Read(id), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(custodian->master_sealer().UnsealMaster(id, record, {}),
+              FailsWith(ErrorCode::kNotFound));
 }
 
 TEST_F(SerialPinTest, ADamagedFileIsNamed) {

@@ -1,4 +1,4 @@
-// The program hsm_counting_child, and what it says.
+// The program hsm_child, and what it says.
 #pragma once
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 namespace keyward::hsm {
 
-// The read end of a FIFO that a counting child writes to.
+// The read end of a FIFO that a child which counts writes its values to.
 class Acknowledgements {
  public:
   explicit Acknowledgements(std::string path) : path_(std::move(path)) {
@@ -71,10 +71,11 @@ class Acknowledgements {
   std::vector<uint64_t> values_;
 };
 
-inline std::vector<std::string> CountingChild(const testing_support::SoftHsmToken& token,
-                                              const KeyId& id, const std::string& output,
-                                              int count) {
-  return {KEYWARD_COUNTING_CHILD, token.folder(), ToHex(id), output, std::to_string(count)};
+// The command line; see hsm_child_main.cc.
+inline std::vector<std::string> HsmChild(const testing_support::SoftHsmToken& token,
+                                         const KeyId& id, const std::string& output,
+                                         const std::string& work) {
+  return {KEYWARD_HSM_CHILD, token.folder(), ToHex(id), token.folder() / "ready", output, work};
 }
 
 }  // namespace keyward::hsm
