@@ -38,10 +38,15 @@ KeyDetails DetailsFromBus(KeyProxy& key) {
 ServiceStatus StatusFromBus(ManagerProxy& keyd) {
   ServiceStatus status{.version = keyd.Version(),
                        .health = keyd.Health(),
+                       .seal_code = {},
+                       .seal_reason = {},
                        .secret_memory = keyd.SecretMemory(),
                        .custodians = {},
                        .sessions = keyd.SessionCount(),
                        .uptime = std::chrono::seconds(keyd.Uptime())};
+  const auto seal = keyd.Seal();
+  status.seal_code = seal.get<0>();
+  status.seal_reason = seal.get<1>();
   for (const auto& row : keyd.Custodians()) {
     status.custodians.push_back({row.get<0>(), row.get<1>(), row.get<2>(), row.get<3>()});
   }
@@ -73,6 +78,23 @@ std::vector<SessionSummary> SessionsFromBus(AdminProxy& keyd) {
                         .opened = row.get<10>()});
   }
   return sessions;
+}
+
+template <class Answer>
+PcrSummary PcrsFromBus(const Answer& answer) {
+  const auto& [authority, values, policies] = answer;
+  PcrSummary summary{.authority = authority, .values = {}, .policies = {}};
+  for (const auto& row : values) {
+    const Bytes& value = row.template get<1>();
+    PcrValue& kept = summary.values[row.template get<0>()];
+    std::ranges::copy_n(value.begin(), static_cast<ptrdiff_t>(std::min(value.size(), kept.size())),
+                        kept.begin());
+  }
+  for (const auto& row : policies) {
+    summary.policies.push_back(
+        {PcrsFromBits(row.template get<0>()).value_or(PcrSelection()), row.template get<1>()});
+  }
+  return summary;
 }
 
 class BusAdminClient final : public AdminClient {
@@ -153,6 +175,28 @@ class BusAdminClient final : public AdminClient {
   }
 
   Result<uint32_t> EndAllSessions() override { return End("", ""); }
+
+  Result<uint32_t> Seal() override {
+    return Ask([&](AdminProxy& keyd) { return keyd.Seal(); });
+  }
+
+  Result<uint32_t> ZeroizeAll() override {
+    return Ask([&](AdminProxy& keyd) { return keyd.ZeroizeAll(); });
+  }
+
+  Result<void> Unseal() override {
+    return Ask([&](AdminProxy& keyd) { keyd.Unseal(); });
+  }
+
+  Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) override {
+    return Ask([&](AdminProxy& keyd) { return PcrsFromBus(keyd.ShowPcrPolicies(ToBits(also))); });
+  }
+
+  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) override {
+    return Ask([&](AdminProxy& keyd) {
+      keyd.AddPcrPolicy(ToBits(policy.pcrs), ToBytes(policy.digest), policy.signature);
+    });
+  }
 
   Result<void> ReloadPolicy() override {
     return Ask([](AdminProxy& keyd) { keyd.ReloadPolicy(); });

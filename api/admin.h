@@ -10,6 +10,7 @@
 #include "api/client.h"
 #include "api/connect.h"
 #include "core/clock.h"
+#include "core/pcr_policy.h"
 #include "core/public_key.h"
 #include "core/result.h"
 
@@ -24,7 +25,9 @@ struct CustodianSummary {
 
 struct ServiceStatus {
   std::string version;
-  std::string health;         // "ok", "degraded"
+  std::string health;         // "ok", "degraded", "sealed"
+  std::string seal_code;      // why it is sealed: the name of an ErrorCode; "" when it is not
+  std::string seal_reason;    // what is wrong and what to do
   std::string secret_memory;  // "memfd_secret", "locked pages"
   std::vector<CustodianSummary> custodians;
   uint32_t sessions = 0;
@@ -77,6 +80,17 @@ struct SessionSummary {
   uint64_t opened = 0;
 };
 
+// A TPM's PCRs, and the states of them that release the master key.
+struct PcrSummary {
+  struct Policy {
+    PcrSelection pcrs;
+    Bytes digest;
+  };
+  Bytes authority;  // DER SubjectPublicKeyInfo of who signs
+  PcrValues values;
+  std::vector<Policy> policies;  // the latest first
+};
+
 // An interface, so that tools can be tested without a keyd. One thread at a time; calls block.
 // Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call.
 class AdminClient {
@@ -116,6 +130,19 @@ class AdminClient {
   // The old policy stays in force when the new one is not valid. Errors: kConfiguration, with the
   // lines that are wrong; kIo.
   virtual Result<void> ReloadPolicy() = 0;
+
+  // Gives the number of sessions that ended.
+  virtual Result<uint32_t> Seal() = 0;
+  // The same, and the hardware destroys what everything stored depends on: for emergencies.
+  virtual Result<uint32_t> ZeroizeAll() = 0;
+  // Errors: why the service stays sealed.
+  virtual Result<void> Unseal() = 0;
+
+  // `also`: PCRs to read besides those of the latest policy. Errors: kNotSupported (an HSM has the
+  // master key).
+  virtual Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) = 0;
+  // Errors: kAuthenticationFailed (not signed by the authority), kNotSupported.
+  virtual Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) = 0;
 };
 
 }  // namespace keyward

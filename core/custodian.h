@@ -5,6 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "core/attester.h"
+#include "core/counter.h"
+#include "core/master_sealer.h"
 #include "core/sealer.h"
 #include "core/signer.h"
 
@@ -18,6 +21,10 @@ class Custodian {
 
   virtual Signer& signer() = 0;
   virtual Sealer& sealer() = 0;
+  virtual Counter& counter() = 0;
+  virtual MasterSealer& master_sealer() = 0;
+  // Null for hardware that knows nothing of the boot: an HSM.
+  virtual Attester* attester() = 0;
 
   // One cheap round trip to the hardware. Errors: those common to all calls; see signer.h.
   virtual Result<void> CheckHealth() = 0;

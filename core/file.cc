@@ -1,6 +1,7 @@
 #include "core/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -84,6 +85,13 @@ Result<std::optional<Bytes>> ReadFile(const fs::path& path, size_t max_size) {
   return contents;
 }
 
+Result<bool> FileExists(const fs::path& path) {
+  struct stat info{};
+  if (lstat(path.c_str(), &info) == 0) return true;
+  if (errno == ENOENT) return false;
+  return Failed(kCannotRead, "stat", path);
+}
+
 Result<void> ReplaceFile(const fs::path& path, ByteView contents) {
   constexpr unsigned int kReplace = 0;
   KEYWARD_TRY(Write(path, contents, kReplace));
@@ -92,6 +100,14 @@ Result<void> ReplaceFile(const fs::path& path, ByteView contents) {
 
 Result<bool> CreateFile(const fs::path& path, ByteView contents) {
   return Write(path, contents, RENAME_NOREPLACE);
+}
+
+Result<void> MoveFile(const fs::path& from, const fs::path& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return Failed(kCannotWrite, "rename", from);
+  }
+  return SyncFolderOf(to);
 }
 
 Result<void> RemoveFile(const fs::path& path) {

@@ -15,12 +15,18 @@ namespace keyward {
 // also: kTooLarge (over `max_size` bytes).
 Result<std::optional<Bytes>> ReadFile(const std::filesystem::path& path, size_t max_size);
 
+Result<bool> FileExists(const std::filesystem::path& path);
+
 // Mode 0600. On disk, with its name, when it returns; after an error or a crash the file is as it
 // was before, or whole.
 Result<void> ReplaceFile(const std::filesystem::path& path, ByteView contents);
 
 // The same where there is no file yet. False when there is one, which stays.
 Result<bool> CreateFile(const std::filesystem::path& path, ByteView contents);
+
+// Gives a file another name in the same folder, in place of one that has it. On disk when it
+// returns. A file that is not there, because it was moved before, is success.
+Result<void> MoveFile(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // On disk when it returns. A file that is not there is success.
 Result<void> RemoveFile(const std::filesystem::path& path);

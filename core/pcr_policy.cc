@@ -31,6 +31,23 @@ Result<Bytes> MarshalPcrSelection(const PcrSelection& pcrs) {
   return Writer().Integer(kBanks).Integer(kSha256Bank).Field<uint8_t>(bits).Take();
 }
 
+uint32_t ToBits(const PcrSelection& pcrs) {
+  uint32_t bits = 0;
+  for (const uint32_t pcr : pcrs) bits |= uint32_t{1} << pcr;
+  return bits;
+}
+
+Result<PcrSelection> PcrsFromBits(uint32_t bits) {
+  if (bits == 0 || bits >> kPcrCount != 0) {
+    return Fail(ErrorCode::kInvalidArgument, "choose at least one PCR, from 0 to 23");
+  }
+  PcrSelection pcrs;
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
+    if ((bits >> pcr & 1) != 0) pcrs.insert(pcr);
+  }
+  return pcrs;
+}
+
 Result<PcrPolicyDigest> DigestOfPcrPolicy(const PcrValues& values) {
   PcrSelection pcrs;
   Bytes concatenated;

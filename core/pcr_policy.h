@@ -32,6 +32,11 @@ struct SignedPcrPolicy {
 // or an index over 23).
 Result<Bytes> MarshalPcrSelection(const PcrSelection& pcrs);
 
+// Bit n stands for PCR n.
+uint32_t ToBits(const PcrSelection& pcrs);
+// Errors: kInvalidArgument (none, or one over 23).
+Result<PcrSelection> PcrsFromBits(uint32_t bits);
+
 // What PolicyPCR makes of a fresh session while the PCRs have `values`. Errors: kInvalidArgument.
 Result<PcrPolicyDigest> DigestOfPcrPolicy(const PcrValues& values);
 

@@ -20,8 +20,9 @@ class HsmCustodian final : public Custodian {
 
   Signer& signer() override { return signer_; }
   Sealer& sealer() override { return sealer_; }
-  Counter& counter() { return counter_; }
-  MasterSealer& master_sealer() { return master_sealer_; }
+  Counter& counter() override { return counter_; }
+  MasterSealer& master_sealer() override { return master_sealer_; }
+  Attester* attester() override { return nullptr; }
   Result<void> CheckHealth() override;
   std::string Describe() const override { return description_; }
 

@@ -6,6 +6,8 @@
 #include <istream>
 #include <memory>
 #include <ostream>
+#include <string>
+#include <vector>
 
 #include "api/admin.h"
 #include "policy/name_resolver.h"
@@ -20,6 +22,8 @@ struct Environment {
   bool color;           // on `out`
   std::function<Result<std::unique_ptr<AdminClient>>()> connect;
   std::function<Result<void>(std::chrono::milliseconds)> wait_for_keyd;
+  // Arguments, and the state directory: see keyd_process.h.
+  std::function<Result<void>(const std::vector<std::string>&, const std::string&)> run_keyd;
   const policy::NameResolver& names;
 };
 

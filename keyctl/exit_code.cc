@@ -23,6 +23,8 @@ ExitCode ExitCodeFor(ErrorCode code) {
     case ErrorCode::kPcrMismatch:
     case ErrorCode::kPinRejected:
       return ExitCode::kHardware;
+    case ErrorCode::kSealed:
+      return ExitCode::kSealed;
     case ErrorCode::kConfiguration:
       return ExitCode::kConfiguration;
     default:

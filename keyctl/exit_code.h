@@ -21,6 +21,7 @@ enum class ExitCode : uint8_t {
   kHardware = 7,
   kConfiguration = 8,
   kNotConfirmed = 9,
+  kSealed = 10,
 };
 
 struct ExitCodeInfo {
@@ -39,6 +40,7 @@ inline constexpr std::array kExitCodes = {
     ExitCodeInfo{ExitCode::kHardware, "the HSM or TPM does not serve; status: degraded"},
     ExitCodeInfo{ExitCode::kConfiguration, "security.yaml is not valid"},
     ExitCodeInfo{ExitCode::kNotConfirmed, "not confirmed, so nothing was done"},
+    ExitCodeInfo{ExitCode::kSealed, "the service is sealed"},
 };
 
 // The exit code for a failure with `code`.

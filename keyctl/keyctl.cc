@@ -28,12 +28,14 @@ void AddCommands(CLI::App& app, Shell& shell) {
   app.footer(RootFooter());
   app.set_version_flag("--version", KEYWARD_VERSION);
   shell.AddJson(app);
+  AddInitCommand(app, shell);
   AddStatusCommand(app, shell);
   AddKeyCommands(app, shell);
   AddModuleCommands(app, shell);
   AddSessionsCommands(app, shell);
   AddPolicyCommands(app, shell);
   AddAuditCommands(app, shell);
+  AddSealCommands(app, shell);
 }
 
 // The last command that the command line named.

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "keyctl/keyctl.h"
+#include "keyctl/keyd_process.h"
 #include "policy/system_names.h"
 
 namespace {
@@ -30,6 +31,7 @@ int main(int argc, char** argv) {
       .color = WantsColor(),
       .connect = [] { return AdminClient::Connect(); },
       .wait_for_keyd = [](std::chrono::milliseconds patience) { return WaitForKeyd({}, patience); },
+      .run_keyd = keyctl::RunKeyd,
       .names = names};
   const keyctl::ExitCode code =
       keyctl::RunKeyctl(std::vector<std::string>(argv + 1, argv + argc), environment);

@@ -81,12 +81,14 @@ void AddReload(CLI::App& policy_app, Shell& shell) {
 }  // namespace
 
 void AddPolicyCommands(CLI::App& app, Shell& shell) {
-  CLI::App* policy_app = app.add_subcommand("policy", "Check and reload security.yaml");
+  CLI::App* policy_app =
+      app.add_subcommand("policy", "Check and reload security.yaml; sign states of the boot");
   policy_app->require_subcommand(1);
   policy_app->footer(
       "Examples:\n  keyctl policy check /etc/keyward/security.yaml\n  keyctl policy reload");
   AddCheck(*policy_app, shell);
   AddReload(*policy_app, shell);
+  AddPcrCommands(*policy_app, shell);
 }
 
 }  // namespace keyward::keyctl

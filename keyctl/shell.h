@@ -72,11 +72,15 @@ class Shell {
 std::string SessionsEnded(uint32_t count);
 
 // Each adds its words to keyctl.
+void AddInitCommand(CLI::App& app, Shell& shell);
 void AddStatusCommand(CLI::App& app, Shell& shell);
 void AddKeyCommands(CLI::App& app, Shell& shell);
 void AddModuleCommands(CLI::App& app, Shell& shell);
 void AddSessionsCommands(CLI::App& app, Shell& shell);
 void AddPolicyCommands(CLI::App& app, Shell& shell);
 void AddAuditCommands(CLI::App& app, Shell& shell);
+// Of `keyctl policy`.
+void AddPcrCommands(CLI::App& policy_app, Shell& shell);
+void AddSealCommands(CLI::App& app, Shell& shell);
 
 }  // namespace keyward::keyctl

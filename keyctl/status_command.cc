@@ -19,6 +19,7 @@ Json StatusJson(const ServiceStatus& status) {
   }
   return {{"version", status.version},
           {"health", status.health},
+          {"seal", {{"code", status.seal_code}, {"reason", status.seal_reason}}},
           {"uptime_seconds", status.uptime.count()},
           {"sessions", status.sessions},
           {"secret_memory", status.secret_memory},
@@ -30,6 +31,9 @@ void PrintStatus(Shell& shell, const ServiceStatus& status) {
       "keyd {}: {}, up {}, {} live session{}, secrets in {}\n\n", status.version,
       Paint(status.health, ToneOfState(status.health), shell.color()), HumanDuration(status.uptime),
       status.sessions, status.sessions == 1 ? "" : "s", status.secret_memory);
+  if (!status.seal_reason.empty()) {
+    shell.out() << "Sealed: " << Printable(status.seal_reason) << ".\n\n";
+  }
   Table table({"CUSTODIAN", "STATE", "WHAT IT IS", "DETAIL"});
   for (const CustodianSummary& custodian : status.custodians) {
     table.Add({custodian.name,
@@ -51,6 +55,7 @@ Result<ExitCode> ShowStatus(Shell& shell, uint32_t wait_seconds) {
   } else {
     PrintStatus(shell, status);
   }
+  if (status.health == "sealed") return ExitCode::kSealed;
   return status.health == "ok" ? ExitCode::kOk : ExitCode::kHardware;
 }
 
@@ -59,10 +64,10 @@ Result<ExitCode> ShowStatus(Shell& shell, uint32_t wait_seconds) {
 void AddStatusCommand(CLI::App& app, Shell& shell) {
   CLI::App* command = app.add_subcommand("status", "Tell whether keyd and its hardware serve");
   command->footer(
-      "Exits with 7 when the service is degraded.\n\n"
+      "Exits with 7 when the service is degraded, with 10 when it is sealed.\n\n"
       "Examples:\n"
       "  keyctl status\n"
-      "  keyctl status --wait 30        after a start, until keyd answers\n"
+      "  keyctl status --wait 30        after a start, until keyd serves\n"
       "  keyctl status --json | jq -r .health");
   const auto wait = std::make_shared<uint32_t>(0);
   command->add_option("--wait", *wait, "Wait so many seconds for keyd to come up")

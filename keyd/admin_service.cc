@@ -23,6 +23,15 @@ Error OnlyUntilRestart(const Error& why) {
       .WithCause(why.cause());
 }
 
+// Tells how many sessions ended once `recorded` is known.
+AdminService::Done Telling(const AdminService::Ended& done,
+                           const std::shared_ptr<uint32_t>& ended) {
+  return [done, ended](Result<void> recorded) {
+    if (!recorded) return done(Fail(recorded.error()));
+    done(*ended);
+  };
+}
+
 // By the module that the session was opened as: that another one of the caller's would do is no
 // reason to go on under the old one's name.
 bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
@@ -36,18 +45,22 @@ bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
 }  // namespace
 
 void AdminService::GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
   key.next_version = 1;
-  daemon_.keys.Generate(key, caller,
-                        [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
-                          if (version) Log(LogLevel::kNotice, "key '{}' made", name);
-                          done(std::move(version));
-                        });
+  (*vault)->keys().Generate(key, caller,
+                            [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
+                              if (version) Log(LogLevel::kNotice, "key '{}' made", name);
+                              done(std::move(version));
+                            });
 }
 
 void AdminService::RotateKey(const std::string& name, uint32_t caller,
                              const KeyRing::VersionDone& done) {
-  daemon_.keys.Rotate(name, caller, [name, done](Result<std::shared_ptr<KeyVersion>> version) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  (*vault)->keys().Rotate(name, caller, [name, done](Result<std::shared_ptr<KeyVersion>> version) {
     if (version) {
       Log(LogLevel::kNotice, "key '{}' rotated to version {}", name, (*version)->number());
     }
@@ -55,36 +68,45 @@ void AdminService::RotateKey(const std::string& name, uint32_t caller,
   });
 }
 
-Result<uint32_t> AdminService::RevokeKey(const std::string& name, uint32_t version) {
-  KEYWARD_ASSIGN(const Revocation revocation, daemon_.keys.Revoke(name, version));
-  const uint32_t ended = EndDependants(name, revocation.versions);
-  if (!revocation.recorded) return Fail(OnlyUntilRestart(revocation.recorded.error()));
-  if (version == 0) {
-    Log(LogLevel::kNotice, "key '{}' revoked", name);
-  } else {
-    Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
-  }
-  return ended;
+void AdminService::RevokeKey(const std::string& name, uint32_t version, const Ended& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  auto ended = std::make_shared<uint32_t>(0);
+  const auto recorded = [name, version, tell = Telling(done, ended)](const Result<void>& outcome) {
+    if (!outcome) return tell(Fail(OnlyUntilRestart(outcome.error())));
+    if (version == 0) {
+      Log(LogLevel::kNotice, "key '{}' revoked", name);
+    } else {
+      Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
+    }
+    tell({});
+  };
+  const Result<std::vector<KeyId>> revoked = (*vault)->keys().Revoke(name, version, recorded);
+  if (!revoked) return done(Fail(revoked.error()));
+  *ended = EndDependants((*vault)->keys(), name, *revoked);
 }
 
-void AdminService::DestroyKey(const std::string& name, uint32_t caller,
-                              const std::function<void(Result<uint32_t>)>& done) {
-  Result<uint32_t> ended = RevokeKey(name, 0);
-  if (!ended) return done(std::move(ended));
-  daemon_.keys.Destroy(name, caller,
-                       [this, name, ended = *ended, done](const Result<void>& destroyed) {
-                         if (!destroyed) return done(Fail(destroyed.error()));
-                         daemon_.registry.ForgetIdentity(name);
-                         Log(LogLevel::kNotice, "key '{}' destroyed", name);
-                         done(ended);
-                       });
+void AdminService::DestroyKey(const std::string& name, uint32_t caller, const Ended& done) {
+  RevokeKey(name, 0, [this, name, caller, done](Result<uint32_t> ended) {
+    const Result<Vault*> vault = daemon_.Unsealed();
+    if (!ended || !vault) return done(ended ? Fail(vault.error()) : std::move(ended));
+    (*vault)->keys().Destroy(name, caller,
+                             [this, name, ended = *ended, done](const Result<void>& destroyed) {
+                               if (!destroyed) return done(Fail(destroyed.error()));
+                               if (daemon_.vault != nullptr)
+                                 daemon_.vault->registry().ForgetIdentity(name);
+                               Log(LogLevel::kNotice, "key '{}' destroyed", name);
+                               done(ended);
+                             });
+  });
 }
 
-uint32_t AdminService::EndDependants(const std::string& key, const std::vector<KeyId>& versions) {
+uint32_t AdminService::EndDependants(const KeyRing& keys, const std::string& key,
+                                     const std::vector<KeyId>& versions) {
   const Error reason(ErrorCode::kRevoked, "the key was revoked");
   service_.CloseKeyChannels(
       [&](const KeyHandle& handle) {
-        const Key* known = daemon_.keys.Find(key);
+        const Key* known = keys.Find(key);
         return handle.key() == key && (known == nullptr || !known->active->Get());
       },
       reason);
@@ -97,7 +119,8 @@ uint32_t AdminService::EndDependants(const std::string& key, const std::vector<K
       reason);
 }
 
-Result<void> AdminService::EnrolModule(const std::string& module, const std::string& key) {
+Result<void> AdminService::CheckEnrolment(const KeyRing& keys, const Registry& registry,
+                                          const std::string& module, const std::string& key) const {
   const policy::Module* rules = daemon_.policy->FindModule(module);
   if (rules == nullptr) {
     return Fail(ErrorCode::kNotFound,
@@ -109,54 +132,78 @@ Result<void> AdminService::EnrolModule(const std::string& module, const std::str
                 "security.yaml does not grant the module this key for 'aico'; add it, then "
                 "keyctl policy reload");
   }
-  const Key* identity = daemon_.keys.Find(key);
+  const Key* identity = keys.Find(key);
   if (identity == nullptr) {
     return Fail(ErrorCode::kNotFound, "there is no such key; see keyctl key generate");
   }
   if (identity->record.algorithm != Algorithm::kEd25519) {
     return Fail(ErrorCode::kNotSupported, "a module's identity is an ed25519 key");
   }
-  const std::string* current = daemon_.registry.IdentityOf(module);
+  const std::string* current = registry.IdentityOf(module);
   if (current != nullptr && *current != key) {
     return Fail(ErrorCode::kAlreadyExists,
                 "the module is enrolled with another key; keyctl module remove it first");
   }
-  KEYWARD_TRY(daemon_.registry.EnrolModule(module, key));
-  Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
   return {};
 }
 
-Result<uint32_t> AdminService::RemoveModule(const std::string& module) {
-  KEYWARD_TRY(daemon_.registry.RemoveModule(module));
-  Log(LogLevel::kNotice, "module '{}' removed", module);
-  const Error reason(ErrorCode::kRevoked, "the module was removed");
-  const policy::Module* rules = daemon_.policy->FindModule(module);
-  service_.CloseKeyChannels(
-      [&](const KeyHandle& handle) {
-        return rules != nullptr && rules->members.Include(handle.caller()) &&
-               rules->keys.contains(handle.key());
-      },
-      reason);
-  return EndSessionsWith(module, reason);
+void AdminService::EnrolModule(const std::string& module, const std::string& key,
+                               const Done& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  Result<void> good = CheckEnrolment((*vault)->keys(), (*vault)->registry(), module, key);
+  if (!good) return done(std::move(good));
+  (*vault)->registry().EnrolModule(module, key, [module, key, done](Result<void> enrolled) {
+    if (enrolled) Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
+    done(std::move(enrolled));
+  });
 }
 
-Result<void> AdminService::EnrolPeer(const std::string& peer, ByteView spki) {
-  KEYWARD_TRY(CheckName(peer));
-  KEYWARD_ASSIGN(const PublicKey key, PublicKey::FromSpki(spki));
-  const PublicKey* current = daemon_.registry.PeerKey(peer);
-  if (current != nullptr && *current != key) {
-    return Fail(ErrorCode::kAlreadyExists,
-                "the peer is enrolled with another key; keyctl module remove it first");
+void AdminService::RemoveModule(const std::string& module, const Ended& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  auto ended = std::make_shared<uint32_t>(0);
+  if ((*vault)->registry().IdentityOf(module) != nullptr) {
+    Log(LogLevel::kNotice, "module '{}' removed", module);
+    const Error reason(ErrorCode::kRevoked, "the module was removed");
+    const policy::Module* rules = daemon_.policy->FindModule(module);
+    service_.CloseKeyChannels(
+        [&](const KeyHandle& handle) {
+          return rules != nullptr && rules->members.Include(handle.caller()) &&
+                 rules->keys.contains(handle.key());
+        },
+        reason);
+    *ended = EndSessionsWith(module, reason);
   }
-  KEYWARD_TRY(daemon_.registry.EnrolPeer(peer, key));
-  Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
-  return {};
+  (*vault)->registry().RemoveModule(module, Telling(done, ended));
 }
 
-Result<uint32_t> AdminService::RemovePeer(const std::string& peer) {
-  KEYWARD_TRY(daemon_.registry.RemovePeer(peer));
-  Log(LogLevel::kNotice, "peer '{}' removed", peer);
-  return EndSessionsWith(peer, Error(ErrorCode::kRevoked, "the peer was removed"));
+void AdminService::EnrolPeer(const std::string& peer, ByteView spki, const Done& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  if (Result<void> good = CheckName(peer); !good) return done(std::move(good));
+  const Result<PublicKey> key = PublicKey::FromSpki(spki);
+  if (!key) return done(Fail(key.error()));
+  const PublicKey* current = (*vault)->registry().PeerKey(peer);
+  if (current != nullptr && *current != *key) {
+    return done(Fail(ErrorCode::kAlreadyExists,
+                     "the peer is enrolled with another key; keyctl module remove it first"));
+  }
+  (*vault)->registry().EnrolPeer(peer, *key, [peer, done](Result<void> enrolled) {
+    if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
+    done(std::move(enrolled));
+  });
+}
+
+void AdminService::RemovePeer(const std::string& peer, const Ended& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  auto ended = std::make_shared<uint32_t>(0);
+  if ((*vault)->registry().PeerKey(peer) != nullptr) {
+    Log(LogLevel::kNotice, "peer '{}' removed", peer);
+    *ended = EndSessionsWith(peer, Error(ErrorCode::kRevoked, "the peer was removed"));
+  }
+  (*vault)->registry().RemovePeer(peer, Telling(done, ended));
 }
 
 uint32_t AdminService::EndSessionsWith(const std::string& name, const Error& reason) {
@@ -165,13 +212,13 @@ uint32_t AdminService::EndSessionsWith(const std::string& name, const Error& rea
       reason);
 }
 
-ModuleStatus AdminService::StatusOf(const std::string& module) const {
+ModuleStatus AdminService::StatusOf(Vault& vault, const std::string& module) const {
   ModuleStatus status{module, false, "", "", "not enrolled", 0};
   status.sessions = static_cast<uint32_t>(daemon_.sessions.CountOf(module));
-  const std::string* identity = daemon_.registry.IdentityOf(module);
+  const std::string* identity = vault.registry().IdentityOf(module);
   if (identity == nullptr) return status;
   status.key = *identity;
-  const Key* key = daemon_.keys.Find(*identity);
+  const Key* key = vault.keys().Find(*identity);
   const Result<std::shared_ptr<KeyVersion>> version =
       key == nullptr ? Fail(ErrorCode::kNotFound, "") : key->active->Get();
   status.state = version ? "enrolled" : "revoked";
@@ -179,14 +226,15 @@ ModuleStatus AdminService::StatusOf(const std::string& module) const {
   return status;
 }
 
-std::vector<ModuleStatus> AdminService::ListModules() const {
+Result<std::vector<ModuleStatus>> AdminService::ListModules() const {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   std::set<std::string> names;
   for (const policy::Module& module : daemon_.policy->modules()) names.insert(module.name);
-  for (const auto& [name, key] : daemon_.registry.modules()) names.insert(name);
+  for (const auto& [name, key] : vault->registry().modules()) names.insert(name);
   std::vector<ModuleStatus> all;
   all.reserve(names.size());
-  for (const std::string& name : names) all.push_back(StatusOf(name));
-  for (const auto& [name, key] : daemon_.registry.peers()) {
+  for (const std::string& name : names) all.push_back(StatusOf(*vault, name));
+  for (const auto& [name, key] : vault->registry().peers()) {
     all.push_back({name, true, "", ToHex(key.Fingerprint()), "enrolled", 0});
   }
   return all;
@@ -215,6 +263,28 @@ Result<void> AdminService::ReloadPolicy() {
                             Error(ErrorCode::kSessionClosed, "the policy was read again"));
   Log(LogLevel::kNotice, "security.yaml read again; {} sessions ended", ended);
   return {};
+}
+
+uint32_t AdminService::EndEverything() {
+  const Error reason(ErrorCode::kSealed, "the service was sealed");
+  service_.CloseKeyChannels([](const KeyHandle&) { return true; }, reason);
+  return daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, reason);
+}
+
+Result<uint32_t> AdminService::Seal() {
+  const Result<void> marked = unsealer_.Seal();
+  const uint32_t ended = EndEverything();
+  KEYWARD_TRY(marked);
+  return ended;
+}
+
+void AdminService::ZeroizeAll(const Ended& done) {
+  auto ended = std::make_shared<uint32_t>(0);
+  unsealer_.ZeroizeAll([tell = Telling(done, ended)](const Result<void>& destroyed) {
+    if (destroyed) LogLine(LogLevel::kNotice, "zeroized: the master key is destroyed for ever");
+    tell(destroyed);
+  });
+  *ended = EndEverything();
 }
 
 }  // namespace keyward

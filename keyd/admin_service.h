@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "keyd/service.h"
+#include "keyd/unsealer.h"
 
 namespace keyward {
 
@@ -19,33 +20,38 @@ struct ModuleStatus {
   uint32_t sessions;
 };
 
-// Belongs to the bus thread. Revoking and removing end what depends on it before they return.
+// Belongs to the bus thread. Revoking and removing end what depends on it before they return, and
+// tell `done` when that is on disk and confirmed. Errors of every call: kSealed.
 class AdminService {
  public:
   using PolicyReader = std::function<Result<policy::Policy>()>;
+  using Done = std::function<void(Result<void>)>;
+  using Ended = std::function<void(Result<uint32_t>)>;  // the number of sessions that ended
 
-  AdminService(Daemon& daemon, Service& service, PolicyReader read_policy)
-      : daemon_(daemon), service_(service), read_policy_(std::move(read_policy)) {}
+  AdminService(Daemon& daemon, Service& service, Unsealer& unsealer, PolicyReader read_policy)
+      : daemon_(daemon),
+        service_(service),
+        unsealer_(unsealer),
+        read_policy_(std::move(read_policy)) {}
 
   // Errors: kInvalidArgument (name), kAlreadyExists, kNotSupported, and the custodian's.
   void GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done);
   void RotateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
-  // version 0: all. Gives the number of sessions that ended. Errors: kNotFound, kIo.
-  Result<uint32_t> RevokeKey(const std::string& name, uint32_t version);
-  void DestroyKey(const std::string& name, uint32_t caller,
-                  const std::function<void(Result<uint32_t>)>& done);
+  // version 0: all. Errors: kNotFound, kIo.
+  void RevokeKey(const std::string& name, uint32_t version, const Ended& done);
+  void DestroyKey(const std::string& name, uint32_t caller, const Ended& done);
 
   // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
   // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.
-  Result<void> EnrolModule(const std::string& module, const std::string& key);
-  // Both removals give the number of sessions that ended. Errors: kNotFound, the store's.
-  Result<uint32_t> RemoveModule(const std::string& module);
+  void EnrolModule(const std::string& module, const std::string& key, const Done& done);
+  // Errors of both removals: kNotFound, the journal's.
+  void RemoveModule(const std::string& module, const Ended& done);
   // `spki`: DER SubjectPublicKeyInfo, Ed25519. Errors: kInvalidArgument (name), kMalformed,
   // kNotSupported, kAlreadyExists, the store's.
-  Result<void> EnrolPeer(const std::string& peer, ByteView spki);
-  Result<uint32_t> RemovePeer(const std::string& peer);
+  void EnrolPeer(const std::string& peer, ByteView spki, const Done& done);
+  void RemovePeer(const std::string& peer, const Ended& done);
 
-  std::vector<ModuleStatus> ListModules() const;
+  Result<std::vector<ModuleStatus>> ListModules() const;
   std::vector<std::shared_ptr<LiveSession>> ListSessions() const { return daemon_.sessions.All(); }
   // By id, or all of a module's, or all. Errors: kNotFound (id).
   Result<uint32_t> EndSessions(std::optional<uint64_t> id, const std::string& module);
@@ -54,13 +60,27 @@ class AdminService {
   // ends. Custodians are set up at start only. Errors: kConfiguration, kIo.
   Result<void> ReloadPolicy();
 
+  // Ends every session and channel and wipes every key before it returns; stays so over restarts.
+  // Gives the number of sessions that ended. Errors: kIo (sealed, but a restart will unseal).
+  Result<uint32_t> Seal();
+  // The same, and what is stored becomes useless for ever. Errors: see Unsealer::ZeroizeAll.
+  void ZeroizeAll(const Ended& done);
+  // Errors: why it stays sealed.
+  void Unseal(const Done& done) { unsealer_.Unseal(done); }
+  Unsealer& unsealer() { return unsealer_; }
+
  private:
-  uint32_t EndDependants(const std::string& key, const std::vector<KeyId>& versions);
+  uint32_t EndEverything();
+  uint32_t EndDependants(const KeyRing& keys, const std::string& key,
+                         const std::vector<KeyId>& versions);
   uint32_t EndSessionsWith(const std::string& name, const Error& reason);
-  ModuleStatus StatusOf(const std::string& module) const;
+  Result<void> CheckEnrolment(const KeyRing& keys, const Registry& registry,
+                              const std::string& module, const std::string& key) const;
+  ModuleStatus StatusOf(Vault& vault, const std::string& module) const;
 
   Daemon& daemon_;
   Service& service_;
+  Unsealer& unsealer_;
   PolicyReader read_policy_;
 };
 

@@ -95,6 +95,14 @@ void CustodianPool::CheckHealth(std::function<void(const Result<void>&)> done) {
   wake_.notify_one();
 }
 
+void CustodianPool::DropCustodians() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++generation_;
+  }
+  wake_.notify_all();
+}
+
 CustodianStatus CustodianPool::Status() const {
   const std::lock_guard lock(mutex_);
   return status_;
@@ -102,14 +110,19 @@ CustodianStatus CustodianPool::Status() const {
 
 void CustodianPool::Run() {
   std::unique_ptr<Custodian> custodian;
+  uint64_t generation = 1;
   while (true) {
     std::optional<Job> job;
+    bool drop = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || generation != generation_; });
       if (stopping_) return;
+      drop = generation != generation_;
+      generation = generation_;
       job = queue_.Pop();
     }
+    if (drop) custodian.reset();
     if (!job) continue;
     const Result<void> outcome = Perform(*job, custodian);
     Record(*job, outcome, custodian.get());

@@ -46,6 +46,9 @@ class CustodianPool {
   // alone; `done` runs on a pool thread, or never when the queue is full or the pool takes no task.
   void CheckHealth(std::function<void(const Result<void>&)> done);
 
+  // Every thread lets its custodian go, with what that holds in memory, before its next task.
+  void DropCustodians();
+
   CustodianStatus Status() const;
   const std::string& name() const { return name_; }
   bool configured() const { return factory_ != nullptr; }
@@ -66,6 +69,7 @@ class CustodianPool {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  uint64_t generation_ = 1;  // counts DropCustodians
   policy::FairQueue<Job> queue_;
   policy::CircuitBreaker breaker_;
   CustodianStatus status_;

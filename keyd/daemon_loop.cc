@@ -15,18 +15,33 @@ namespace {
 constexpr std::chrono::milliseconds kShortestDelay{100};
 constexpr std::chrono::milliseconds kLongestDelay{5000};
 constexpr std::chrono::seconds kCheckInterval{2};
+constexpr std::chrono::seconds kStartPatience{5};
 constexpr int kHealthyInterval = 5;  // of those: hardware that serves is asked less often
 
 }  // namespace
 
-void DaemonLoop::Run() {
+Result<void> DaemonLoop::Run() {
+  const MonotonicTime patience = parts_.daemon.clock.Monotonic() + kStartPatience;
+  parts_.unsealer.TryUnseal([this](const Result<void>&) { has_tried_ = true; });
   while (!stopping_) {
+    if (parts_.unsealer.fatal()) return Fail(*parts_.unsealer.fatal());
+    if (!has_appeared_ && (has_tried_ || parts_.daemon.clock.Monotonic() > patience)) {
+      KEYWARD_TRY(Appear());
+    }
     const MonotonicTime now = parts_.daemon.clock.Monotonic();
     CheckCustodians(now);
-    if (!parts_.bus.connected()) Reconnect(now);
+    if (has_appeared_ && !parts_.bus.connected()) Reconnect(now);
     ServeBus();
     Wait();
   }
+  return {};
+}
+
+Result<void> DaemonLoop::Appear() {
+  KEYWARD_TRY(parts_.bus.Connect());
+  has_appeared_ = true;
+  LogLine(LogLevel::kNotice, "is on the bus");
+  return {};
 }
 
 void DaemonLoop::ServeBus() {
@@ -53,7 +68,7 @@ void DaemonLoop::Wait() {
       fds[2] = {.fd = poll->fd, .events = poll->events, .revents = 0};
       if (poll->timeout_ms >= 0) timeout = std::min(timeout, poll->timeout_ms);
     }
-  } else {
+  } else if (has_appeared_) {
     timeout =
         std::min(timeout, static_cast<int>(std::max<int64_t>((next_connect_ - now).count(), 0)));
   }
@@ -83,8 +98,10 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
     const bool serves = !status.failure && !status.description.empty();
     if (serves && !ask_all) continue;
     // Not `this`: the last check may end after the loop.
-    pool->CheckHealth([&daemon = parts_.daemon, raw = pool.get()](const Result<void>& healthy) {
-      if (healthy) daemon.post([&daemon, raw] { daemon.keys.SweepPending(*raw); });
+    pool->CheckHealth([&daemon = parts_.daemon, &unsealer = parts_.unsealer,
+                       raw = pool.get()](const Result<void>& healthy) {
+      if (!healthy) return;
+      daemon.post([&unsealer, raw] { unsealer.OnHealthy(*raw); });
     });
   }
 }

@@ -9,6 +9,7 @@ namespace keyward {
 struct DaemonLoopParts {
   Daemon& daemon;
   AdminService& admin;
+  Unsealer& unsealer;
   bus::BusServer& bus;
   PostQueue& posts;
   const UniqueFd& signals;
@@ -20,18 +21,23 @@ class DaemonLoop {
  public:
   explicit DaemonLoop(DaemonLoopParts parts) : parts_(parts) {}
 
-  void Run();
+  // Errors: why keyd can never come to serve as things are.
+  Result<void> Run();
 
  private:
   // Waits for the next event, at most until the next thing that is due.
   void Wait();
   void ServeBus();
+  // keyd appears on the bus when it is known whether it serves, so that nobody finds it on its way.
+  Result<void> Appear();
   void Reconnect(MonotonicTime now);
   void CheckCustodians(MonotonicTime now);
   void HandleSignal(int signal);
 
   const DaemonLoopParts parts_;
   bool stopping_ = false;
+  bool has_appeared_ = false;
+  bool has_tried_ = false;  // to unseal
   MonotonicTime next_connect_;
   std::chrono::milliseconds connect_delay_{100};
   MonotonicTime next_check_;

@@ -25,6 +25,11 @@ void KeyHandle::Sign(std::string_view purpose_name, Bytes payload, const SignDon
   if (!queued) done(Fail(queued.error()));
 }
 
+Result<void> KeyHandle::CheckUsable() const {
+  KEYWARD_TRY(active_->Get());
+  return {};
+}
+
 Result<Purpose> KeyHandle::Granted(std::string_view purpose_name) const {
   const std::optional<Purpose> purpose = PurposeFromName(purpose_name);
   if (!purpose) {

@@ -36,6 +36,8 @@ class KeyHandle {
   // kUnknownPurpose, kPermissionDenied (the purpose is not granted), kMalformed (the payload is not
   // what the purpose demands), kRevoked, kBusy, and the custodian's.
   void Sign(std::string_view purpose, Bytes payload, const SignDone& done) const;
+  // Whether there is a version that signs. Errors: kRevoked.
+  Result<void> CheckUsable() const;
   // Errors: kUnknownPurpose, kPermissionDenied (the purpose is not granted).
   Result<Purpose> Granted(std::string_view purpose) const;
 

@@ -52,6 +52,19 @@ std::unexpected<Error> NameNotFreeYet() {
                   .WithRetryAfter(1000));
 }
 
+Error SealedMeanwhile() {
+  return {ErrorCode::kSealed, "the service was sealed before this came to its end"};
+}
+
+Error Unconfirmed(const Error& why) {
+  return Error(why.code(),
+               "done, but until the hardware's counter confirms it, an old copy of the state could "
+               "undo it: " +
+                   why.message())
+      .WithAction(why.action())
+      .WithCause(why.cause());
+}
+
 template <class T>
 Result<void> Outcome(const Result<T>& result) {
   if (!result) return Fail(result.error());
@@ -68,8 +81,8 @@ void Key::Add(std::shared_ptr<KeyVersion> version) {
   versions.push_back(std::move(version));
 }
 
-Result<std::unique_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState& state) {
-  std::unique_ptr<KeyRing> ring(new KeyRing(std::move(parts)));
+Result<std::shared_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState& state) {
+  std::shared_ptr<KeyRing> ring(new KeyRing(std::move(parts)));
   KEYWARD_TRY(ring->Adopt(state));
   return ring;
 }
@@ -133,7 +146,8 @@ Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
   version.state = VersionState::kPending;
   version.created = parts_.clock.Now();
   parts_.rng.Fill(version.id);
-  KEYWARD_TRY(parts_.store.AnnounceVersion(key, version));
+  KEYWARD_TRY(
+      parts_.journal.Note([&](StoreWriter& store) { return store.AnnounceVersion(key, version); }));
   if (const auto known = keys_.find(key.name); known != keys_.end()) {
     known->second.record.next_version = key.next_version;
   }
@@ -149,15 +163,16 @@ void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& don
   const Result<VersionRecord> version = Announce(key);
   if (!version) return done(Fail(version.error()));
   in_progress_[key.name] = false;
-  auto finish = [this, key, version = *version, done](Result<GeneratedKey> generated) {
-    parts_.post([this, key, version, done, generated = std::move(generated)] {
-      const bool revoked = in_progress_.extract(key.name).mapped();
-      done(Activate(key, version, revoked ? RevokedMeanwhile() : generated));
+  auto finish = [weak = weak_from_this(), post = parts_.post, key, version = *version,
+                 done](Result<GeneratedKey> made) {
+    post([weak, key, version, done, made = std::move(made)] {
+      if (const auto self = weak.lock()) return self->OnGenerated(key, version, made, done);
+      done(Fail(SealedMeanwhile()));
     });
   };
-  const Result<void> queued =
-      pool->Submit(caller, [this, key, id = version->id, finish](Result<Custodian*> custodian) {
-        Result<GeneratedKey> generated = custodian ? GenerateOn(**custodian, key, id, parts_.rng)
+  const Result<void> queued = pool->Submit(
+      caller, [key, id = version->id, finish, rng = &parts_.rng](Result<Custodian*> custodian) {
+        Result<GeneratedKey> generated = custodian ? GenerateOn(**custodian, key, id, *rng)
                                                    : Result<GeneratedKey>(Fail(custodian.error()));
         Result<void> outcome = Outcome(generated);
         finish(std::move(generated));
@@ -166,30 +181,52 @@ void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& don
   if (!queued) finish(Fail(queued.error()));
 }
 
-Result<std::shared_ptr<KeyVersion>> KeyRing::Activate(const KeyRecord& key, VersionRecord version,
-                                                      Result<GeneratedKey> generated) {
-  CustodianPool* pool = PoolOf(key.custodian);
-  if (!generated) {
-    // A custodian that failed removed what it made, unless it went away; one whose work came too
-    // late has it still. The sweep asks it before the announcement is forgotten.
-    NoteRemains(version, key.custodian);
-    SweepPending(*pool);
-    return Fail(generated.error());
+void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version,
+                          const Result<GeneratedKey>& made, const VersionDone& done) {
+  const bool revoked = in_progress_.at(key.name);
+  if (!made || revoked) {
+    GiveUp(key, version);
+    return done(revoked ? RevokedMeanwhile() : Fail(made.error()));
   }
   version.state = VersionState::kActive;
-  version.spki = generated->public_key.spki();
-  version.reference = generated->reference;
-  if (Result<void> stored = parts_.store.ActivateVersion(version); !stored) {
-    NoteRemains(version, key.custodian);
-    SweepPending(*pool);
-    return Fail(stored.error());
-  }
-  Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
-  entry.Add(std::make_shared<KeyVersion>(key, version, generated->public_key, *pool));
-  return entry.versions.back();
+  version.spki = made->public_key.spki();
+  version.reference = made->reference;
+  parts_.journal.Commit(
+      [version](StoreWriter& store) { return store.ActivateVersion(version); },
+      [this, key, version, public_key = made->public_key, done](const Journal::Outcome& outcome) {
+        OnActivated(key, version, public_key, outcome, done);
+      });
 }
 
-Result<Revocation> KeyRing::Revoke(const std::string& name, uint32_t version) {
+void KeyRing::OnActivated(const KeyRecord& key, const VersionRecord& version,
+                          const PublicKey& public_key, const Journal::Outcome& outcome,
+                          const VersionDone& done) {
+  if (!outcome.written) {
+    GiveUp(key, version);
+    return done(Fail(outcome.result.error()));
+  }
+  const bool revoked = in_progress_.extract(key.name).mapped();
+  Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
+  entry.Add(std::make_shared<KeyVersion>(key, version, public_key, *PoolOf(key.custodian)));
+  const std::shared_ptr<KeyVersion> added = entry.versions.back();
+  if (revoked) {  // which the store has been told after the activation
+    added->Revoke();
+    return done(RevokedMeanwhile());
+  }
+  if (!outcome.result) return done(Fail(Unconfirmed(outcome.result.error())));
+  done(added);
+}
+
+// A custodian that failed removed what it made, unless it went away; one whose work came too late
+// has it still. The sweep asks it before the announcement is forgotten.
+void KeyRing::GiveUp(const KeyRecord& key, const VersionRecord& version) {
+  in_progress_.erase(key.name);
+  NoteRemains(version, key.custodian);
+  SweepPending(*PoolOf(key.custodian));
+}
+
+Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version,
+                                           const Done& recorded) {
   const Key* key = Find(name);
   if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
   std::vector<KeyId> ids;
@@ -204,34 +241,51 @@ Result<Revocation> KeyRing::Revoke(const std::string& name, uint32_t version) {
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
     if (version == 0 || each->number() == version) each->Revoke();
   }
-  Result<void> recorded = parts_.store.RevokeVersions(ids);
-  return Revocation{std::move(ids), std::move(recorded)};
+  parts_.journal.CommitRegardless(
+      [name, version, id = ids.front()](StoreWriter& store) {
+        return version == 0 ? store.RevokeKey(name) : store.RevokeVersion(id);
+      },
+      [recorded](const Journal::Outcome& outcome) {
+        if (outcome.result) return recorded({});
+        recorded(
+            Fail(outcome.written ? Unconfirmed(outcome.result.error()) : outcome.result.error()));
+      });
+  return ids;
 }
 
-void KeyRing::Destroy(const std::string& name, uint32_t caller,
-                      const std::function<void(Result<void>)>& done) {
-  const Result<Revocation> revoked = Revoke(name, 0);
-  if (!revoked) return done(Fail(revoked.error()));
-  if (!revoked->recorded) return done(revoked->recorded);
+void KeyRing::Destroy(const std::string& name, uint32_t caller, const Done& done) {
+  const Result<std::vector<KeyId>> revoked =
+      Revoke(name, 0, [this, name, caller, done](Result<void> recorded) {
+        if (!recorded) return done(std::move(recorded));
+        DestroyRevoked(name, caller, done);
+      });
+  if (!revoked) done(Fail(revoked.error()));
+}
+
+void KeyRing::DestroyRevoked(const std::string& name, uint32_t caller, const Done& done) {
   if (in_progress_.contains(name)) return done(ChangeInProgress());
-  const Key& key = *Find(name);
+  const Key* found = Find(name);
+  if (found == nullptr) return done({});  // another admin was faster
   std::vector<KeyReference> references;
   std::vector<KeyId> unrecorded;
-  if (key.record.custody == Custody::kHardware) {
-    for (const auto& version : key.versions) references.push_back(version->reference());
+  if (found->record.custody == Custody::kHardware) {
+    for (const auto& version : found->versions) references.push_back(version->reference());
     for (const auto& [id, remains] : remains_) {
       if (remains.key == name) unrecorded.push_back(id);
     }
   }
   in_progress_[name] = false;
-  auto finish = [this, name, done](Result<void> destroyed) {
-    parts_.post([this, name, done, destroyed] {
-      in_progress_.erase(name);
-      done(destroyed ? Forget(name) : destroyed);
+  auto finish = [weak = weak_from_this(), post = parts_.post, name, done](Result<void> destroyed) {
+    post([weak, name, done, destroyed = std::move(destroyed)] {
+      const auto self = weak.lock();
+      if (self == nullptr) return done(Fail(SealedMeanwhile()));
+      if (destroyed) return self->Forget(name, done);
+      self->in_progress_.erase(name);
+      done(destroyed);
     });
   };
   const Result<void> queued =
-      PoolOf(key.record.custodian)
+      PoolOf(found->record.custodian)
           ->Submit(caller, [references, unrecorded, finish](Result<Custodian*> custodian) {
             Result<void> destroyed = DestroyOn(custodian, references, unrecorded);
             finish(destroyed);
@@ -240,11 +294,34 @@ void KeyRing::Destroy(const std::string& name, uint32_t caller,
   if (!queued) finish(Fail(queued.error()));
 }
 
-Result<void> KeyRing::Forget(const std::string& name) {
-  KEYWARD_TRY(parts_.store.DeleteKey(name));
-  keys_.erase(name);
-  std::erase_if(remains_, [&](const auto& each) { return each.second.key == name; });
-  return {};
+void KeyRing::Forget(const std::string& name, const Done& done) {
+  parts_.journal.Commit([name](StoreWriter& store) { return store.DeleteKey(name); },
+                        [this, name, done](const Journal::Outcome& outcome) {
+                          in_progress_.erase(name);
+                          if (!outcome.written) return done(outcome.result);
+                          keys_.erase(name);
+                          std::erase_if(remains_,
+                                        [&](const auto& each) { return each.second.key == name; });
+                          if (outcome.result) return done({});
+                          done(Fail(Unconfirmed(outcome.result.error())));
+                        });
+}
+
+std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() const {
+  std::map<std::string, std::vector<KeyReference>> references;
+  for (const auto& [name, key] : keys_) {
+    if (key.record.custody != Custody::kHardware) continue;
+    for (const auto& version : key.versions) {
+      references[key.record.custodian].push_back(version->reference());
+    }
+  }
+  return references;
+}
+
+void KeyRing::Seal() {
+  for (const auto& [name, key] : keys_) {
+    for (const std::shared_ptr<KeyVersion>& version : key.versions) version->Seal();
+  }
 }
 
 bool KeyRing::HasRemains(std::string_view key) const {
@@ -263,8 +340,10 @@ void KeyRing::SweepPending(CustodianPool& pool) {
     ids.push_back(id);
   }
   if (ids.empty()) return;
-  auto finish = [this, ids](Result<void> swept) {
-    parts_.post([this, ids, swept] { EndSweep(ids, swept); });
+  auto finish = [weak = weak_from_this(), post = parts_.post, ids](Result<void> swept) {
+    post([weak, ids, swept = std::move(swept)] {
+      if (const auto self = weak.lock()) self->EndSweep(ids, swept);
+    });
   };
   const Result<void> queued =
       pool.Submit(0, [ids, finish](Result<Custodian*> custodian) -> Result<void> {
@@ -280,7 +359,8 @@ void KeyRing::EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept)
   for (const KeyId& id : ids) {
     const auto remains = remains_.find(id);
     if (remains == remains_.end()) continue;  // its key was destroyed meanwhile
-    if (swept && parts_.store.ForgetPending(id)) {
+    const auto forget = [&id](StoreWriter& store) { return store.ForgetPending(id); };
+    if (swept && parts_.journal.Note(forget)) {
       remains_.erase(remains);
     } else {
       remains->second.being_swept = false;  // until the next time that the custodian serves

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/rng.h"
+#include "keyd/journal.h"
 #include "keyd/key_version.h"
 
 namespace keyward {
@@ -25,20 +26,18 @@ struct Key {
 
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
 
-struct Revocation {
-  std::vector<KeyId> versions;  // which nothing signs with any more
-  Result<void> recorded;        // an error of the store's: then it lasts until keyd ends
-};
-
 // Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that
-// thread, through `post`. Every change but a revocation is on disk before it is visible.
-class KeyRing {
+// thread, through `post`. Every change but a revocation is on disk, and confirmed by the hardware's
+// counter, before it is visible. A change that is on disk and that the hardware does not confirm
+// holds, and is told as a failure all the same.
+class KeyRing : public std::enable_shared_from_this<KeyRing> {
  public:
   using Post = std::function<void(std::function<void()>)>;
   using VersionDone = std::function<void(Result<std::shared_ptr<KeyVersion>>)>;
+  using Done = std::function<void(Result<void>)>;
 
   struct Parts {
-    Store& store;
+    Journal& journal;
     KeyRingPools& pools;
     const Clock& clock;
     Rng& rng;
@@ -46,7 +45,7 @@ class KeyRing {
   };
   // Takes the keys of `state`. For a custodian that has some and is not configured it adds a pool
   // that takes no task: such keys are seen, revoked, and used for nothing. Errors: kDataCorrupt.
-  static Result<std::unique_ptr<KeyRing>> Create(Parts parts, const StoredState& state);
+  static Result<std::shared_ptr<KeyRing>> Create(Parts parts, const StoredState& state);
 
   // Null when there is no such key.
   const Key* Find(std::string_view name) const;
@@ -58,14 +57,21 @@ class KeyRing {
   // A new active version beside the old, which retires. Errors: kNotFound, kRevoked (the whole key
   // was, before its new version was made; that one is removed), and as above.
   void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
-  // version 0: all, and the one that a rotation is making will not become active. Needs no
-  // hardware. Errors: kNotFound.
-  Result<Revocation> Revoke(const std::string& name, uint32_t version);
+  // version 0: all, and the one that a rotation is making will not become active. Gives the
+  // versions that nothing signs with any more from here on; `recorded` is told when that is on disk
+  // and confirmed, with an error when it lasts until keyd ends or could be rolled back. Errors:
+  // kNotFound; then `recorded` is not called.
+  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version,
+                                    const Done& recorded);
   // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
   // from the store. When the custodian fails, or another change is in progress (kBusy), the key
   // stays revoked, and Destroy can be asked again.
-  void Destroy(const std::string& name, uint32_t caller,
-               const std::function<void(Result<void>)>& done);
+  void Destroy(const std::string& name, uint32_t caller, const Done& done);
+  // What names the keys of custody hardware, by custodian.
+  std::map<std::string, std::vector<KeyReference>> HardwareReferences() const;
+  // The service is being sealed: no version of this ring signs any more, and nothing of it stays
+  // unsealed, whoever else holds it.
+  void Seal();
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
   void SweepPending(CustodianPool& pool);
@@ -77,10 +83,15 @@ class KeyRing {
   // Writes a pending version down, and counts `key.next_version` on.
   Result<VersionRecord> Announce(KeyRecord& key);
   void MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& done);
-  Result<std::shared_ptr<KeyVersion>> Activate(const KeyRecord& key, VersionRecord version,
-                                               Result<GeneratedKey> generated);
-  // A key that the custodian has destroyed. Errors: the store's.
-  Result<void> Forget(const std::string& name);
+  // Each takes the change one step on, and ends in `done`.
+  void OnGenerated(const KeyRecord& key, VersionRecord version, const Result<GeneratedKey>& made,
+                   const VersionDone& done);
+  void OnActivated(const KeyRecord& key, const VersionRecord& version, const PublicKey& public_key,
+                   const Journal::Outcome& outcome, const VersionDone& done);
+  void GiveUp(const KeyRecord& key, const VersionRecord& version);
+  void DestroyRevoked(const std::string& name, uint32_t caller, const Done& done);
+  // A key that the custodian has destroyed.
+  void Forget(const std::string& name, const Done& done);
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
   bool HasRemains(std::string_view key) const;

@@ -82,6 +82,12 @@ void KeyVersion::Revoke() {
   unsealed_.Wipe();
 }
 
+void KeyVersion::Seal() {
+  sealed_ = true;
+  const std::scoped_lock lock(releasing_, mutex_);
+  unsealed_.Wipe();
+}
+
 Result<Bytes> KeyVersion::SignInHardware(Custodian& custodian, ByteView message) {
   KEYWARD_TRY(CheckUsable());
   Result<Bytes> signature = custodian.signer().Sign(record_.reference, message);
@@ -128,6 +134,7 @@ Result<void> KeyVersion::CheckUsable() const {
   if (state_ == VersionState::kRevoked) {
     return Fail(ErrorCode::kRevoked, "the key was revoked");
   }
+  if (sealed_) return Fail(ErrorCode::kSealed, "the service is sealed; see keyctl status");
   return {};
 }
 

@@ -12,7 +12,7 @@
 #include "core/public_key.h"
 #include "core/secret_bytes.h"
 #include "keyd/custodian_pool.h"
-#include "keyd/store.h"
+#include "keyd/store_records.h"
 
 namespace keyward {
 
@@ -34,10 +34,13 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   // From now on no signature leaves; what is unsealed is wiped. Waits for a Release under way.
   void Revoke();
 
-  // Errors: kRevoked.
+  // The same because the service is sealed; the version's state stays what it is.
+  void Seal();
+
+  // Errors: kRevoked, kSealed.
   Result<void> CheckUsable() const;
   // Runs `send`, which lets a signature of this version leave, and no revocation in between.
-  // Errors: kRevoked; then `send` never runs.
+  // Errors: kRevoked, kSealed; then `send` never runs.
   Result<void> Release(const std::invocable auto& send) {
     const std::shared_lock lock(releasing_);
     KEYWARD_TRY(CheckUsable());
@@ -65,6 +68,7 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   const PublicKey public_key_;
   CustodianPool& pool_;
   std::atomic<VersionState> state_;
+  std::atomic<bool> sealed_ = false;
   std::shared_mutex releasing_;  // held alone to revoke
   std::mutex mutex_;
   SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes

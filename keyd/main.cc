@@ -9,6 +9,7 @@
 #include "core/secret_memory.h"
 #include "keyd/custodians.h"
 #include "keyd/daemon_loop.h"
+#include "keyd/initialise.h"
 #include "keyd/log.h"
 #include "keyd/process.h"
 #include "keyd/version.h"
@@ -25,6 +26,9 @@ constexpr int kUsage = 2;
 struct Arguments {
   std::string config = "/etc/keyward/security.yaml";
   std::string state = "/var/lib/keyward";
+  std::string init_custodian;  // empty: serve
+  std::string pcr_authority;
+  bool adopt = false;
 };
 
 Result<policy::Policy> ReadPolicy(const std::string& path) {
@@ -52,42 +56,56 @@ Result<void> Serve(const Arguments& arguments) {
   KEYWARD_ASSIGN(const UniqueFd signals, CatchSignals());
   const SystemClock clock;
   SystemRng rng;
-  KEYWARD_ASSIGN(const std::unique_ptr<Store> store, Store::Open(arguments.state + "/state.db"));
-  KEYWARD_ASSIGN(const StoredState state, store->Load());
   KEYWARD_ASSIGN(const std::unique_ptr<PostQueue> posts, PostQueue::Create());
   const auto post = [&posts](std::function<void()> work) { posts->Post(std::move(work)); };
-  KEYWARD_ASSIGN(Registry registry, Registry::Create(*store, state));
   SessionTable sessions;
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
-  KEYWARD_ASSIGN(const std::unique_ptr<KeyRing> keys,
-                 KeyRing::Create({*store, pools, clock, rng, post}, state));
   KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
                  ChannelServer::Create(std::max(1U, std::thread::hardware_concurrency())));
   Daemon daemon{.clock = clock,
                 .rng = rng,
                 .pools = pools,
-                .keys = *keys,
-                .registry = registry,
                 .sessions = sessions,
                 .channels = *channels,
                 .post = post,
                 .policy = std::make_shared<const policy::Policy>(std::move(policy))};
+  KEYWARD_ASSIGN(const std::unique_ptr<Unsealer> unsealer,
+                 Unsealer::Create(daemon, arguments.state));
   Service service(daemon);
-  AdminService admin(daemon, service, [&arguments] { return ReadPolicy(arguments.config); });
+  AdminService admin(daemon, service, *unsealer,
+                     [&arguments] { return ReadPolicy(arguments.config); });
   bus::BusServer bus({daemon, service, admin, clock.Monotonic()});
-  KEYWARD_TRY(bus.Connect());
-  Log(LogLevel::kNotice, "keyd {} serves: {} keys, secrets in {}", kVersionText,
-      keys->keys().size(),
+  Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
-  DaemonLoop({daemon, admin, bus, *posts, signals}).Run();
+  const Result<void> ran = DaemonLoop({daemon, admin, *unsealer, bus, *posts, signals}).Run();
   sessions.EndWhere([](const SessionInfo&) { return true; },
                     Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
   // Threads stop before what their work refers to; the channels' first, as they make work for the
   // custodians'.
   channels->Stop();
   for (auto& [name, pool] : pools) pool->Stop();
+  daemon.vault.reset();  // whose callers the bus still answers
+  KEYWARD_TRY(ran);
   LogLine(LogLevel::kNotice, "keyd has stopped");
   return {};
+}
+
+// keyctl init: makes the master key, and ends.
+Result<void> Initialise(const Arguments& arguments) {
+  KEYWARD_TRY(SilenceTpmLibrary());
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_TRY(ProbeSecretMemory());
+  KEYWARD_ASSIGN(const policy::Policy policy, ReadPolicy(arguments.config));
+  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  const SystemClock clock;
+  SystemRng rng;
+  KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
+  Initialisation wanted{arguments.init_custodian, std::nullopt, arguments.adopt};
+  if (!arguments.pcr_authority.empty()) {
+    KEYWARD_ASSIGN(const std::string pem, ReadTextFile(arguments.pcr_authority, kMaxPem));
+    KEYWARD_ASSIGN(wanted.authority, PublicKey::FromPem(pem));
+  }
+  return Initialise(wanted, pools, arguments.state, rng);
 }
 
 int Main(int argc, char** argv) {
@@ -100,6 +118,13 @@ int Main(int argc, char** argv) {
   app.add_option("--config", arguments.config, "security.yaml")->capture_default_str();
   app.add_option("--state", arguments.state, "directory of keyd's own (mode 0700)")
       ->capture_default_str();
+  app.add_option("--init", arguments.init_custodian,
+                 "make the master key in this custodian, and end; keyctl init does it")
+      ->check(CLI::IsMember({"hsm", "tpm"}));
+  app.add_option("--pcr-authority", arguments.pcr_authority,
+                 "with --init tpm: public key (PEM) of who signs PCR policies");
+  app.add_flag("--adopt", arguments.adopt,
+               "with --init: take over a state.db that has no master key yet");
   app.set_version_flag("--version", kVersionText);
   try {
     app.parse(argc, argv);
@@ -110,9 +135,12 @@ int Main(int argc, char** argv) {
     LogLine(LogLevel::kError, "libsodium does not start");
     return kCannotStart;
   }
-  const Result<void> served = Serve(arguments);
-  if (served) return 0;
-  LogError("cannot start", served.error(), LogLevel::kError);
+  const bool serve = arguments.init_custodian.empty();
+  const Result<void> done = serve ? Serve(arguments) : Initialise(arguments);
+  if (done) return 0;
+  LogError(serve ? "cannot start" : "cannot initialise", done.error(), LogLevel::kError);
+  // For keyctl, which tells the admin.
+  if (!serve) fmt::print("{} {}\n", Name(done.error().code()), done.error().message());
   return kCannotStart;
 }
 

@@ -4,53 +4,63 @@
 
 namespace keyward {
 
-Result<Registry> Registry::Create(Store& store, const StoredState& state) {
-  Registry registry(store);
-  for (const ModuleRecord& module : state.modules) registry.modules_[module.name] = module.key;
+Result<std::unique_ptr<Registry>> Registry::Create(Journal& journal, const StoredState& state) {
+  std::unique_ptr<Registry> registry(new Registry(journal));
+  for (const ModuleRecord& module : state.modules) registry->modules_[module.name] = module.key;
   for (const PeerRecord& peer : state.peers) {
     KEYWARD_ASSIGN(PublicKey key, PublicKey::FromSpki(peer.spki));
-    registry.peers_.emplace(peer.name, std::move(key));
+    registry->peers_.emplace(peer.name, std::move(key));
   }
   return registry;
 }
 
-Result<void> Registry::EnrolModule(const std::string& name, const std::string& key) {
-  if (peers_.contains(name)) {
-    return Fail(ErrorCode::kAlreadyExists, "a remote peer has that name; remove it first");
-  }
-  KEYWARD_TRY(store_->PutModule({name, key}));
-  modules_[name] = key;
-  return {};
+void Registry::EnrolModule(const std::string& name, const std::string& key, const Done& done) {
+  const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
+    if (peers_.contains(name)) {
+      return Fail(ErrorCode::kAlreadyExists, "a remote peer has that name; remove it first");
+    }
+    return store.PutModule({name, key});
+  };
+  journal_.Commit(change, [this, name, key, done](const Journal::Outcome& outcome) {
+    if (outcome.written) modules_[name] = key;
+    done(outcome.result);
+  });
 }
 
-Result<void> Registry::RemoveModule(const std::string& name) {
-  if (!modules_.contains(name)) return Fail(ErrorCode::kNotFound, "the module is not enrolled");
-  KEYWARD_TRY(store_->DeleteModule(name));
-  modules_.erase(name);
-  return {};
+void Registry::RemoveModule(const std::string& name, const Done& done) {
+  if (modules_.erase(name) == 0) {
+    return done(Fail(ErrorCode::kNotFound, "the module is not enrolled"));
+  }
+  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); },
+                            [done](const Journal::Outcome& outcome) { done(outcome.result); });
 }
 
 void Registry::ForgetIdentity(const std::string& key) {
   std::erase_if(modules_, [&key](const auto& module) { return module.second == key; });
 }
 
-Result<void> Registry::EnrolPeer(const std::string& name, const PublicKey& key) {
-  if (modules_.contains(name)) {
-    return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
-  }
+void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Done& done) {
   if (key.algorithm() != Algorithm::kEd25519) {
-    return Fail(ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key");
+    return done(Fail(ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key"));
   }
-  KEYWARD_TRY(store_->PutPeer({name, key.spki()}));
-  peers_.insert_or_assign(name, key);
-  return {};
+  const auto change = [this, name, spki = key.spki()](StoreWriter& store) -> Result<void> {
+    if (modules_.contains(name)) {
+      return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
+    }
+    return store.PutPeer({name, spki});
+  };
+  journal_.Commit(change, [this, name, key, done](const Journal::Outcome& outcome) {
+    if (outcome.written) peers_.insert_or_assign(name, key);
+    done(outcome.result);
+  });
 }
 
-Result<void> Registry::RemovePeer(const std::string& name) {
-  if (!peers_.contains(name)) return Fail(ErrorCode::kNotFound, "there is no such peer");
-  KEYWARD_TRY(store_->DeletePeer(name));
-  peers_.erase(name);
-  return {};
+void Registry::RemovePeer(const std::string& name, const Done& done) {
+  if (peers_.erase(name) == 0) {
+    return done(Fail(ErrorCode::kNotFound, "there is no such peer"));
+  }
+  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); },
+                            [done](const Journal::Outcome& outcome) { done(outcome.result); });
 }
 
 const std::string* Registry::IdentityOf(std::string_view module) const {

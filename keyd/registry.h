@@ -1,31 +1,37 @@
 // The modules and remote peers that an admin has enrolled.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/public_key.h"
-#include "keyd/store.h"
+#include "keyd/journal.h"
 
 namespace keyward {
 
-// Belongs to the bus thread. Every change is on disk before it is visible. Errors of the changes:
-// the store's.
+// Belongs to the bus thread. An enrolment is visible once it is on disk and confirmed; a removal at
+// once, and `done` is told when it will last. Errors of the changes: the journal's.
 class Registry {
  public:
-  // Errors: kDataCorrupt.
-  static Result<Registry> Create(Store& store, const StoredState& state);
+  using Done = std::function<void(Result<void>)>;
+
+  // `journal` outlives the registry. Errors: kDataCorrupt.
+  static Result<std::unique_ptr<Registry>> Create(Journal& journal, const StoredState& state);
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
 
   // Errors also: kAlreadyExists (a peer has that name).
-  Result<void> EnrolModule(const std::string& name, const std::string& key);
+  void EnrolModule(const std::string& name, const std::string& key, const Done& done);
   // Errors also: kNotFound.
-  Result<void> RemoveModule(const std::string& name);
+  void RemoveModule(const std::string& name, const Done& done);
   // Forgets every module whose identity was `key`, which the store has deleted.
   void ForgetIdentity(const std::string& key);
   // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519).
-  Result<void> EnrolPeer(const std::string& name, const PublicKey& key);
+  void EnrolPeer(const std::string& name, const PublicKey& key, const Done& done);
   // Errors also: kNotFound.
-  Result<void> RemovePeer(const std::string& name);
+  void RemovePeer(const std::string& name, const Done& done);
 
   // The name of the module's identity key; null when it is not enrolled.
   const std::string* IdentityOf(std::string_view module) const;
@@ -36,9 +42,9 @@ class Registry {
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }
 
  private:
-  explicit Registry(Store& store) : store_(&store) {}
+  explicit Registry(Journal& journal) : journal_(journal) {}
 
-  Store* store_;
+  Journal& journal_;
   std::map<std::string, std::string, std::less<>> modules_;
   std::map<std::string, PublicKey, std::less<>> peers_;
 };

@@ -41,9 +41,11 @@ Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
   }
   KEYWARD_ASSIGN(const std::vector<const policy::Module*> modules,
                  daemon_.policy->MayOpenSession(caller, request.key, Purpose::kAico, request.peer));
-  KEYWARD_ASSIGN(const policy::Module* const module, ModuleWithIdentity(modules, request.key));
-  KEYWARD_ASSIGN(SessionInfo info, Authorise(caller, request, *module));
-  KEYWARD_ASSIGN(const PeerIdentity peer, IdentityOfPeer(request.peer));
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
+  KEYWARD_ASSIGN(const policy::Module* const module,
+                 ModuleWithIdentity(vault->registry(), modules, request.key));
+  KEYWARD_ASSIGN(SessionInfo info, Authorise(vault->keys(), caller, request, *module));
+  KEYWARD_ASSIGN(const PeerIdentity peer, IdentityOfPeer(*vault, request.peer));
   info.peer_key = peer.id;
   KEYWARD_ASSIGN(std::unique_ptr<session::Engine> engine, MakeEngine(*module, info, peer.key));
   info.id = daemon_.sessions.NextId();
@@ -53,18 +55,20 @@ Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
 }
 
 Result<const policy::Module*> Service::ModuleWithIdentity(
-    const std::vector<const policy::Module*>& modules, std::string_view key) const {
+    const Registry& registry, const std::vector<const policy::Module*>& modules,
+    std::string_view key) {
   for (const policy::Module* module : modules) {
-    const std::string* identity = daemon_.registry.IdentityOf(module->name);
+    const std::string* identity = registry.IdentityOf(module->name);
     if (identity != nullptr && *identity == key) return module;
   }
   return Fail(ErrorCode::kPermissionDenied,
               "the module is not enrolled with this key; see keyctl module enrol");
 }
 
-Result<SessionInfo> Service::Authorise(const policy::Caller& caller, const SessionRequest& request,
+Result<SessionInfo> Service::Authorise(const KeyRing& keys, const policy::Caller& caller,
+                                       const SessionRequest& request,
                                        const policy::Module& module) const {
-  const Key* key = daemon_.keys.Find(request.key);
+  const Key* key = keys.Find(request.key);
   if (key == nullptr) return Fail(NoSuchKey());
   KEYWARD_ASSIGN(const session::Role role, ParseRole(request.role));
   KEYWARD_ASSIGN(const std::chrono::seconds timeout,
@@ -83,12 +87,12 @@ Result<SessionInfo> Service::Authorise(const policy::Caller& caller, const Sessi
                      .deadline = now + timeout};
 }
 
-Result<Service::PeerIdentity> Service::IdentityOfPeer(std::string_view peer) const {
-  if (const PublicKey* remote = daemon_.registry.PeerKey(peer)) {
+Result<Service::PeerIdentity> Service::IdentityOfPeer(Vault& vault, std::string_view peer) {
+  if (const PublicKey* remote = vault.registry().PeerKey(peer)) {
     return PeerIdentity{*remote, std::nullopt};
   }
-  const std::string* identity = daemon_.registry.IdentityOf(peer);
-  const Key* key = identity == nullptr ? nullptr : daemon_.keys.Find(*identity);
+  const std::string* identity = vault.registry().IdentityOf(peer);
+  const Key* key = identity == nullptr ? nullptr : vault.keys().Find(*identity);
   if (key == nullptr) {
     return Fail(Error(ErrorCode::kNotFound, "the peer is not enrolled; see keyctl module enrol")
                     .WithAction(Action::kAskAdmin));
@@ -133,10 +137,11 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
 
 Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& caller,
                                                           std::string_view name) const {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   std::set<Purpose> granted;
   std::optional<Error> denied;
-  const auto is_enrolled = [this](const policy::Module* module) {
-    return daemon_.registry.IdentityOf(module->name) != nullptr;
+  const auto is_enrolled = [vault](const policy::Module* module) {
+    return vault->registry().IdentityOf(module->name) != nullptr;
   };
   for (const Purpose purpose : kPurposes) {
     const auto modules = daemon_.policy->MayUseKey(caller, name, purpose);
@@ -150,7 +155,7 @@ Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& 
     }
   }
   if (granted.empty() && denied) return Fail(*denied);
-  const Key* key = daemon_.keys.Find(name);
+  const Key* key = vault->keys().Find(name);
   if (key == nullptr) return Fail(NoSuchKey());
   return std::make_shared<const KeyHandle>(caller, std::string(name), std::move(granted),
                                            key->active);
@@ -181,7 +186,7 @@ Result<Bytes> Service::StillEntitled(const KeyHandle& handle, std::string_view p
 
 Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {
   KEYWARD_ASSIGN(std::shared_ptr<const KeyHandle> handle, FindKey(caller, name));
-  KEYWARD_TRY(daemon_.keys.Find(name)->active->Get());
+  KEYWARD_TRY(handle->CheckUsable());
   std::erase_if(key_channels_, [](const KeyChannel& each) { return each.channel.expired(); });
   const auto open = std::ranges::count_if(key_channels_, [&caller](const KeyChannel& each) {
     return each.handle->caller().uid == caller.uid;
@@ -197,9 +202,10 @@ Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view
   return std::move(pair.second);
 }
 
-std::vector<const Key*> Service::ListKeys(const policy::Caller& caller) const {
+Result<std::vector<const Key*>> Service::ListKeys(const policy::Caller& caller) const {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   std::vector<const Key*> visible;
-  for (const auto& [name, key] : daemon_.keys.keys()) {
+  for (const auto& [name, key] : vault->keys().keys()) {
     if (daemon_.policy->MaySee(caller, name)) visible.push_back(&key);
   }
   return visible;

@@ -7,27 +7,10 @@
 #include <vector>
 
 #include "core/unique_fd.h"
-#include "keyd/channel_server.h"
+#include "keyd/daemon.h"
 #include "keyd/key_handle.h"
-#include "keyd/key_ring.h"
-#include "keyd/registry.h"
-#include "keyd/session_table.h"
-#include "policy/policy.h"
 
 namespace keyward {
-
-// The state that the services work on; made and owned by main().
-struct Daemon {
-  const Clock& clock;
-  Rng& rng;
-  KeyRingPools& pools;
-  KeyRing& keys;
-  Registry& registry;
-  SessionTable& sessions;
-  ChannelServer& channels;
-  KeyRing::Post post;  // runs a function on the bus thread
-  std::shared_ptr<const policy::Policy> policy;
-};
 
 struct SessionRequest {
   std::string key;
@@ -42,7 +25,7 @@ struct OpenedSession {
   UniqueFd channel;  // the client's end
 };
 
-// Belongs to the bus thread.
+// Belongs to the bus thread. Errors of every call: kSealed.
 class Service {
  public:
   using SessionEnded = std::function<void(uint64_t id, const Error& reason)>;
@@ -68,7 +51,7 @@ class Service {
   Result<UniqueFd> OpenKey(const policy::Caller& caller, std::string_view key);
 
   // The keys that the caller may know of.
-  std::vector<const Key*> ListKeys(const policy::Caller& caller) const;
+  Result<std::vector<const Key*>> ListKeys(const policy::Caller& caller) const;
 
   // The session, if it is the caller's own. Errors: kNotFound.
   Result<std::shared_ptr<LiveSession>> FindSession(const policy::Caller& caller, uint64_t id) const;
@@ -90,14 +73,15 @@ class Service {
                                                    std::string_view key) const;
   Result<Bytes> StillEntitled(const KeyHandle& handle, std::string_view purpose,
                               const Result<Signature>& signature) const;
-  Result<const policy::Module*> ModuleWithIdentity(
-      const std::vector<const policy::Module*>& modules, std::string_view key) const;
-  Result<PeerIdentity> IdentityOfPeer(std::string_view peer) const;
+  static Result<const policy::Module*> ModuleWithIdentity(
+      const Registry& registry, const std::vector<const policy::Module*>& modules,
+      std::string_view key);
+  static Result<PeerIdentity> IdentityOfPeer(Vault& vault, std::string_view peer);
   Result<std::unique_ptr<session::Engine>> MakeEngine(const policy::Module& module,
                                                       const SessionInfo& info,
                                                       const PublicKey& peer_identity) const;
-  Result<SessionInfo> Authorise(const policy::Caller& caller, const SessionRequest& request,
-                                const policy::Module& module) const;
+  Result<SessionInfo> Authorise(const KeyRing& keys, const policy::Caller& caller,
+                                const SessionRequest& request, const policy::Module& module) const;
   Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);
 
   Daemon& daemon_;

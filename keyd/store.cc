@@ -1,19 +1,25 @@
 #include "keyd/store.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/unique_fd.h"
+#include "keyd/reference_wrapping.h"
+#include "keyd/store_mac.h"
+#include "keyd/store_rows.h"
 #include "keyd/store_statement.h"
 
 namespace keyward {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int64_t kUnauthenticatedSchema = 1;
+constexpr int64_t kSchemaVersion = 2;
 
 constexpr const char* kSettings = R"(
   PRAGMA journal_mode = WAL;
@@ -21,10 +27,10 @@ constexpr const char* kSettings = R"(
   PRAGMA secure_delete = ON;
   PRAGMA foreign_keys = ON;
   PRAGMA trusted_schema = OFF;
+  PRAGMA cell_size_check = ON;
 )";
 
 constexpr const char* kSchema = R"(
-  BEGIN IMMEDIATE;
   CREATE TABLE key (
     name TEXT PRIMARY KEY, algorithm TEXT NOT NULL, custody TEXT NOT NULL,
     custodian TEXT NOT NULL, next_version INTEGER NOT NULL) STRICT;
@@ -34,9 +40,37 @@ constexpr const char* kSchema = R"(
     reference BLOB NOT NULL, created INTEGER NOT NULL, UNIQUE (key, number)) STRICT;
   CREATE TABLE module (name TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;
   CREATE TABLE peer (name TEXT PRIMARY KEY, spki BLOB NOT NULL) STRICT;
-  PRAGMA user_version = 1;
-  COMMIT;
+  CREATE TABLE integrity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;
+  PRAGMA user_version = 2;
 )";
+
+struct CloseDatabase {
+  void operator()(sqlite3* database) const {
+    // Statements end before their store, so that it is never busy.
+    static_cast<void>(sqlite3_close(database));
+  }
+};
+using DatabasePtr = std::unique_ptr<sqlite3, CloseDatabase>;
+
+std::unexpected<Error> CannotOpen(const std::string& path) {
+  return Fail(Error(ErrorCode::kIo, "state.db cannot be opened: give it to keyd's user, mode 0600")
+                  .WithAction(Action::kAskAdmin)
+                  .WithCause(path + ": " + std::strerror(errno)));
+}
+
+Error NotThere() {
+  return {ErrorCode::kNotInitialised,
+          "there is no state.db for the master key: put back the one that belongs to it, or "
+          "restore a backup"};
+}
+
+Error Tampered() {
+  return Error(ErrorCode::kDataCorrupt,
+               "state.db was changed by somebody else than keyd, or belongs to another master key: "
+               "put back the right one, or restore a backup")
+      .WithAction(Action::kProvision);
+}
 
 Result<void> Execute(sqlite3* database, const char* sql) {
   if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
@@ -45,200 +79,132 @@ Result<void> Execute(sqlite3* database, const char* sql) {
   return {};
 }
 
-Result<void> Prepare(sqlite3* database) {
-  KEYWARD_TRY(Execute(database, kSettings));
+// SQLite would make the file with the umask's mode; its side files take over this one's.
+Result<DatabasePtr> OpenDatabase(const std::string& path, int how) {
+  const UniqueFd file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | how, 0600));
+  if (!file && errno == ENOENT) return Fail(NotThere());
+  if (!file && errno == EEXIST) return Fail(ErrorCode::kAlreadyExists, "state.db exists already");
+  if (!file || fchmod(file.get(), 0600) != 0) return CannotOpen(path);
+  sqlite3* raw = nullptr;
+  const int opened =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
+  DatabasePtr database(raw);
+  if (opened != SQLITE_OK) return Fail(StoreError(raw, path.c_str()));
+  KEYWARD_TRY(Execute(raw, kSettings));
+  return database;
+}
+
+Result<int64_t> SchemaVersionOf(sqlite3* database) {
   Statement statement(database, "PRAGMA user_version");
   KEYWARD_TRY(statement.Step());
-  const int64_t version = statement.Integer(0);
+  return statement.Integer(0);
+}
+
+Result<void> CheckSchemaVersion(sqlite3* database) {
+  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(database));
   if (version == kSchemaVersion) return {};
-  if (version != 0) {
+  if (version == kUnauthenticatedSchema) {
+    return Fail(ErrorCode::kNotInitialised,
+                "state.db is of an earlier Keyward, without a master key: keyctl init --adopt "
+                "takes it over");
+  }
+  if (version > kSchemaVersion) {
     return Fail(ErrorCode::kConfiguration,
                 "the stored state was written by a newer Keyward: run that version");
   }
-  return Execute(database, kSchema);
+  return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause("user_version"));
 }
 
-std::unexpected<Error> Corrupt(const char* what) {
-  return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(what));
-}
-
-// SQLite holds references while it writes, and believes what it reads.
-Result<void> CheckReferences(sqlite3* database) {
-  Statement rows(database, "PRAGMA foreign_key_check");
-  KEYWARD_ASSIGN(const bool row, rows.Step());
-  if (row) return Corrupt("a version of no key");
-  return {};
-}
-
-Result<std::vector<KeyRecord>> LoadKeys(sqlite3* database) {
-  std::vector<KeyRecord> keys;
-  Statement rows(database,
-                 "SELECT name, algorithm, custody, custodian, next_version FROM key ORDER BY name");
-  while (true) {
-    KEYWARD_ASSIGN(const bool row, rows.Step());
-    if (!row) return keys;
-    const std::optional<Algorithm> algorithm = AlgorithmFromName(rows.Text(1));
-    const std::optional<Custody> custody = CustodyFromName(rows.Text(2));
-    if (!algorithm || !custody) return Corrupt("unknown algorithm or custody");
-    keys.push_back(
-        {rows.Text(0), *algorithm, *custody, rows.Text(3), static_cast<uint32_t>(rows.Integer(4))});
-  }
-}
-
-Result<std::vector<VersionRecord>> LoadVersions(sqlite3* database) {
-  std::vector<VersionRecord> versions;
-  Statement rows(database,
-                 "SELECT key, number, id, state, spki, reference, created FROM version "
-                 "ORDER BY key, number");
-  while (true) {
-    KEYWARD_ASSIGN(const bool row, rows.Step());
-    if (!row) return versions;
-    const Bytes id = rows.Blob(2);
-    const std::optional<VersionState> state =
-        VersionStateFromNumber(static_cast<int>(rows.Integer(3)));
-    VersionRecord version{};
-    if (id.size() != version.id.size() || !state) return Corrupt("key id or state");
-    std::ranges::copy(id, version.id.begin());
-    version.key = rows.Text(0);
-    version.number = static_cast<uint32_t>(rows.Integer(1));
-    version.state = *state;
-    version.spki = rows.Blob(4);
-    version.reference = rows.Blob(5);
-    version.created = WallTime(std::chrono::milliseconds(rows.Integer(6)));
-    versions.push_back(std::move(version));
-  }
+// A page that does not hold together may hide behind an index that still does.
+Result<void> CheckPages(sqlite3* database) {
+  Statement check(database, "PRAGMA integrity_check(1)");
+  KEYWARD_TRY(check.Step());
+  if (check.Text(0) == "ok") return {};
+  return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(check.Text(0)));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
-  // SQLite would make the file with the umask's mode; its side files take over this one's.
-  const UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file || fchmod(file.get(), 0600) != 0) {
-    return Fail(
-        Error(ErrorCode::kIo, "state.db cannot be opened: give it to keyd's user, mode 0600")
-            .WithAction(Action::kAskAdmin)
-            .WithCause(path + ": " + std::strerror(errno)));
-  }
-  sqlite3* database = nullptr;
-  const int opened = sqlite3_open_v2(path.c_str(), &database,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
-  std::unique_ptr<Store> store(new Store(database));
-  if (opened != SQLITE_OK) return Fail(StoreError(database, path.c_str()));
-  KEYWARD_TRY(Prepare(database));
+Result<std::unique_ptr<Store>> Store::Create(const std::string& path, StoreKeys keys, Rng& rng,
+                                             uint64_t epoch, const StoredState& state) {
+  KEYWARD_ASSIGN(DatabasePtr database, OpenDatabase(path, O_CREAT | O_EXCL));
+  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
+  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(store->database_));
+  KEYWARD_TRY(Execute(store->database_, kSchema));
+  StoreWriter writer(store->database_, store->keys_.wrapping, rng);
+  KEYWARD_TRY(writer.PutState(state));
+  KEYWARD_TRY(store->WriteIntegrity(epoch));
+  KEYWARD_TRY(transaction.Commit());
+  store->epoch_ = epoch;
   return store;
 }
 
-Store::~Store() { sqlite3_close(database_); }
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path, StoreKeys keys, Rng& rng) {
+  constexpr int kMustBeThere = 0;
+  KEYWARD_ASSIGN(DatabasePtr database, OpenDatabase(path, kMustBeThere));
+  KEYWARD_TRY(CheckPages(database.get()));
+  KEYWARD_TRY(CheckSchemaVersion(database.get()));
+  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
+  KEYWARD_TRY(store->Verify());
+  return store;
+}
+
+Result<StoredState> Store::ReadUnauthenticated(const std::string& path) {
+  constexpr int kMustBeThere = 0;
+  Result<DatabasePtr> database = OpenDatabase(path, kMustBeThere);
+  if (!database) {
+    const bool missing = database.error().code() == ErrorCode::kNotInitialised;
+    return missing ? Fail(ErrorCode::kNotFound, "there is no state.db") : Fail(database.error());
+  }
+  KEYWARD_TRY(CheckPages(database->get()));
+  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(database->get()));
+  if (version != kUnauthenticatedSchema) {
+    return Fail(ErrorCode::kNotFound, "state.db is not one without a master key");
+  }
+  return ReadRows(database->get(),
+                  [](const VersionRecord& row) -> Result<Bytes> { return row.reference; });
+}
+
+Store::~Store() { CloseDatabase()(database_); }
+
+Result<void> Store::Verify() {
+  Statement row(database_, "SELECT epoch, mac FROM integrity");
+  KEYWARD_ASSIGN(const bool found, row.Step());
+  if (!found) return Fail(Tampered());
+  const auto epoch = static_cast<uint64_t>(row.Integer(0));
+  const Bytes stored = row.Blob(1);
+  KEYWARD_ASSIGN(const StoreMac expected, MacOfStore(database_, epoch, keys_.mac));
+  if (stored.size() != expected.size() ||
+      sodium_memcmp(stored.data(), expected.data(), expected.size()) != 0) {
+    return Fail(Tampered());
+  }
+  epoch_ = epoch;
+  return {};
+}
+
+Result<void> Store::WriteIntegrity(uint64_t epoch) {
+  KEYWARD_ASSIGN(const StoreMac mac, MacOfStore(database_, epoch, keys_.mac));
+  return Statement(database_, "INSERT OR REPLACE INTO integrity (one, epoch, mac) VALUES (1, ?, ?)")
+      .Bind(static_cast<int64_t>(epoch))
+      .Bind(ByteView(mac))
+      .Run();
+}
 
 Result<StoredState> Store::Load() {
-  KEYWARD_TRY(CheckReferences(database_));
-  StoredState state;
-  KEYWARD_ASSIGN(state.keys, LoadKeys(database_));
-  KEYWARD_ASSIGN(state.versions, LoadVersions(database_));
-  Statement modules(database_, "SELECT name, key FROM module ORDER BY name");
-  while (true) {
-    KEYWARD_ASSIGN(const bool row, modules.Step());
-    if (!row) break;
-    state.modules.push_back({modules.Text(0), modules.Text(1)});
-  }
-  Statement peers(database_, "SELECT name, spki FROM peer ORDER BY name");
-  while (true) {
-    KEYWARD_ASSIGN(const bool row, peers.Step());
-    if (!row) return state;
-    state.peers.push_back({peers.Text(0), peers.Blob(1)});
-  }
+  return ReadRows(database_, [this](const VersionRecord& version) {
+    return UnwrapReference(version.reference, version.key, version.id, keys_.wrapping);
+  });
 }
 
-Result<void> Store::AnnounceVersion(const KeyRecord& key, const VersionRecord& version) {
+Result<void> Store::Commit(const Change& change, Epoch epoch) {
+  const uint64_t next = epoch == Epoch::kAdvances ? epoch_ + 1 : epoch_;
   KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
-  KEYWARD_TRY(Statement(database_,
-                        "INSERT INTO key VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-                        "SET next_version = excluded.next_version")
-                  .Bind(key.name)
-                  .Bind(std::string(Name(key.algorithm)))
-                  .Bind(std::string(Name(key.custody)))
-                  .Bind(key.custodian)
-                  .Bind(int64_t{key.next_version})
-                  .Run());
-  KEYWARD_TRY(Statement(database_, "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?)")
-                  .Bind(ByteView(version.id))
-                  .Bind(version.key)
-                  .Bind(int64_t{version.number})
-                  .Bind(static_cast<int64_t>(VersionState::kPending))
-                  .Bind(ByteView())
-                  .Bind(ByteView())
-                  .Bind(int64_t{version.created.time_since_epoch().count()})
-                  .Run());
-  return transaction.Commit();
-}
-
-Result<void> Store::ActivateVersion(const VersionRecord& version) {
-  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
-  KEYWARD_TRY(Statement(database_, "UPDATE version SET state = ? WHERE key = ? AND state = ?")
-                  .Bind(static_cast<int64_t>(VersionState::kRetiring))
-                  .Bind(version.key)
-                  .Bind(static_cast<int64_t>(VersionState::kActive))
-                  .Run());
-  KEYWARD_TRY(
-      Statement(database_, "UPDATE version SET state = ?, spki = ?, reference = ? WHERE id = ?")
-          .Bind(static_cast<int64_t>(VersionState::kActive))
-          .Bind(ByteView(version.spki))
-          .Bind(ByteView(version.reference))
-          .Bind(ByteView(version.id))
-          .Run());
-  return transaction.Commit();
-}
-
-Result<void> Store::ForgetPending(const KeyId& id) {
-  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
-  KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE id = ? AND state = ?")
-                  .Bind(ByteView(id))
-                  .Bind(static_cast<int64_t>(VersionState::kPending))
-                  .Run());
-  KEYWARD_TRY(
-      Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)").Run());
-  return transaction.Commit();
-}
-
-Result<void> Store::RevokeVersions(const std::vector<KeyId>& ids) {
-  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
-  for (const KeyId& id : ids) {
-    KEYWARD_TRY(Statement(database_, "UPDATE version SET state = ? WHERE id = ?")
-                    .Bind(static_cast<int64_t>(VersionState::kRevoked))
-                    .Bind(ByteView(id))
-                    .Run());
-  }
-  return transaction.Commit();
-}
-
-Result<void> Store::DeleteKey(const std::string& name) {
-  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
-  KEYWARD_TRY(Statement(database_, "DELETE FROM module WHERE key = ?").Bind(name).Run());
-  KEYWARD_TRY(Statement(database_, "DELETE FROM key WHERE name = ?").Bind(name).Run());
-  return transaction.Commit();
-}
-
-Result<void> Store::PutModule(const ModuleRecord& module) {
-  return Statement(database_, "INSERT OR REPLACE INTO module VALUES (?, ?)")
-      .Bind(module.name)
-      .Bind(module.key)
-      .Run();
-}
-
-Result<void> Store::DeleteModule(const std::string& name) {
-  return Statement(database_, "DELETE FROM module WHERE name = ?").Bind(name).Run();
-}
-
-Result<void> Store::PutPeer(const PeerRecord& peer) {
-  return Statement(database_, "INSERT OR REPLACE INTO peer VALUES (?, ?)")
-      .Bind(peer.name)
-      .Bind(ByteView(peer.spki))
-      .Run();
-}
-
-Result<void> Store::DeletePeer(const std::string& name) {
-  return Statement(database_, "DELETE FROM peer WHERE name = ?").Bind(name).Run();
+  StoreWriter writer(database_, keys_.wrapping, rng_);
+  KEYWARD_TRY(change(writer));
+  KEYWARD_TRY(WriteIntegrity(next));
+  KEYWARD_TRY(transaction.Commit());
+  epoch_ = next;
+  return {};
 }
 
 }  // namespace keyward

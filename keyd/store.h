@@ -1,89 +1,69 @@
 // What keyd remembers between runs: keys and their versions, modules, peers. SQLite, one file.
+// docs/STORE_FORMAT.md has its tables, its MAC and its epoch.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "core/algorithm.h"
-#include "core/clock.h"
-#include "core/public_key.h"
 #include "core/result.h"
-#include "core/signer.h"
-#include "keyd/version_state.h"
+#include "core/rng.h"
+#include "core/secret_bytes.h"
+#include "keyd/store_records.h"
+#include "keyd/store_writer.h"
 
 struct sqlite3;
 
 namespace keyward {
 
-struct KeyRecord {
-  std::string name;
-  Algorithm algorithm;
-  Custody custody;
-  std::string custodian;  // "hsm", "tpm"
-  uint32_t next_version;  // the number that the next version gets
+// Subkeys of the master key.
+struct StoreKeys {
+  SecretBytes mac;
+  SecretBytes wrapping;
 };
 
-struct VersionRecord {
-  std::string key;
-  uint32_t number;  // from 1, never used again
-  KeyId id;
-  VersionState state;
-  Bytes spki;       // empty while pending
-  Bytes reference;  // custody hardware: the KeyReference; sealed: the Sealer's blob
-  WallTime created;
-};
-
-struct ModuleRecord {
-  std::string name;
-  std::string key;
-};
-
-struct PeerRecord {
-  std::string name;
-  Bytes spki;
-};
-
-struct StoredState {
-  std::vector<KeyRecord> keys;
-  std::vector<VersionRecord> versions;
-  std::vector<ModuleRecord> modules;
-  std::vector<PeerRecord> peers;
-};
-
-// Every change is one transaction on disk (WAL, synchronous=FULL) before its call returns. One
-// thread at a time. Errors of every function: kIo (disk full, not writable), kDataCorrupt.
+// Each commit is one transaction on disk (WAL, synchronous=FULL) before it returns, and carries a
+// MAC over the whole store and its epoch. The epoch tells an old copy from the latest one: keyd
+// compares it with a counter in hardware (journal.h). One thread at a time. Errors of every
+// function: kIo (disk full, not writable), kDataCorrupt.
 class Store {
  public:
-  // Opens or makes `path`, mode 0600. Errors also: kConfiguration (a file of a newer Keyward).
-  static Result<std::unique_ptr<Store>> Open(const std::string& path);
+  using Change = std::function<Result<void>(StoreWriter&)>;
+  // What a commit does to the epoch. A lifecycle event advances it; what may be lost without harm
+  // (the announcement of a version) does not, because hardware counters wear.
+  enum class Epoch : uint8_t { kStays, kAdvances };
+
+  // Makes `path`, mode 0600, holding `state`, in the epoch `epoch`. Errors also: kAlreadyExists.
+  static Result<std::unique_ptr<Store>> Create(const std::string& path, StoreKeys keys, Rng& rng,
+                                               uint64_t epoch, const StoredState& state);
+  // Opens `path`, checks that it is whole and untouched, and brings it to the schema of today.
+  // Errors also: kNotInitialised (there is none, or it has no MAC yet), kConfiguration (a file of a
+  // newer Keyward).
+  static Result<std::unique_ptr<Store>> Open(const std::string& path, StoreKeys keys, Rng& rng);
+  // What is in a store of schema version 1, which had no MAC: for the admin who vouches for it.
+  // Errors also: kNotFound (none, or it is of another version).
+  static Result<StoredState> ReadUnauthenticated(const std::string& path);
+
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
   Result<StoredState> Load();
-
-  // A new key's first version or a known key's next one, both pending.
-  Result<void> AnnounceVersion(const KeyRecord& key, const VersionRecord& version);
-  // pending -> active with what the custodian gave; the version that was active retires.
-  Result<void> ActivateVersion(const VersionRecord& version);
-  // Removes a version that is still pending, and its key if it has no other.
-  Result<void> ForgetPending(const KeyId& id);
-  // All of them or none.
-  Result<void> RevokeVersions(const std::vector<KeyId>& ids);
-  // With its versions, and the enrolments of the modules whose identity it was: a key that is made
-  // later under the same name must not become anybody's identity by itself.
-  Result<void> DeleteKey(const std::string& name);
-
-  Result<void> PutModule(const ModuleRecord& module);
-  Result<void> DeleteModule(const std::string& name);
-  Result<void> PutPeer(const PeerRecord& peer);
-  Result<void> DeletePeer(const std::string& name);
+  Result<void> Commit(const Change& change, Epoch epoch);
+  // Of the last commit.
+  uint64_t epoch() const { return epoch_; }
 
  private:
-  explicit Store(sqlite3* database) : database_(database) {}
+  Store(sqlite3* database, StoreKeys keys, Rng& rng)
+      : database_(database), keys_(std::move(keys)), rng_(rng) {}
+
+  Result<void> Verify();
+  Result<void> WriteIntegrity(uint64_t epoch);
 
   sqlite3* database_;
+  StoreKeys keys_;
+  Rng& rng_;
+  uint64_t epoch_ = 0;
 };
 
 }  // namespace keyward

@@ -32,6 +32,10 @@ class Statement {
   // For statements without rows.
   Result<void> Run();
 
+  // Of the result; 0 when the statement does not hold.
+  int columns() const { return sqlite3_column_count(statement_.get()); }
+  // SQLITE_INTEGER, SQLITE_TEXT, ...
+  int Type(int column) const { return sqlite3_column_type(statement_.get(), column); }
   int64_t Integer(int column) const;
   std::string Text(int column) const;
   Bytes Blob(int column) const;

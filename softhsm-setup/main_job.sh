@@ -151,6 +151,14 @@ administer() {
   note "$said"
   step 'the session is dead on both ends' both_ended
   note "$said"
+  step 'the service is sealed: no key is left in memory, and none can be used' seal_all
+  note "$said"
+  step 'and unsealed: the hardware releases the master key again' keyctl unseal
+  note "$said"
+}
+
+seal_all() {
+  keyctl seal --yes && is_refused 'the service is sealed' keyctl key list
 }
 
 main_job() {

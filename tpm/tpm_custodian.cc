@@ -34,7 +34,7 @@ Counter& TpmCustodian::counter() { return *counter_; }
 
 MasterSealer& TpmCustodian::master_sealer() { return *master_sealer_; }
 
-Attester& TpmCustodian::attester() { return *attester_; }
+Attester* TpmCustodian::attester() { return attester_.get(); }
 
 Result<void> TpmCustodian::CheckHealth() {
   return links_->Run([](Link& link) { return link.ProveAlive(); });

@@ -55,9 +55,9 @@ class TpmCustodian final : public Custodian {
 
   Signer& signer() override;
   Sealer& sealer() override;
-  Counter& counter();
-  MasterSealer& master_sealer();
-  Attester& attester();
+  Counter& counter() override;
+  MasterSealer& master_sealer() override;
+  Attester* attester() override;
   Result<void> CheckHealth() override;
   std::string Describe() const override;
 

@@ -1,5 +1,6 @@
 #include "keyd/bus/admin_object.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -78,40 +79,55 @@ void AdminObject::RotateKey(sdbus::Result<uint32_t>&& result, std::string name) 
                            });
 }
 
-uint32_t AdminObject::RevokeKey(const std::string& name, const uint32_t& version) {
+void AdminObject::RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) {
   static_cast<void>(Admin());
-  return Unwrap(context_.admin.RevokeKey(name, version));
+  context_.admin.RevokeKey(name, version, TellEnded(std::move(result)));
 }
 
 void AdminObject::DestroyKey(sdbus::Result<uint32_t>&& result, std::string name) {
   const policy::Caller caller = Admin();
+  context_.admin.DestroyKey(
+      name, caller.uid,
+      [tell = TellEnded(std::move(result)), changed = keys_changed_](Result<uint32_t> ended) {
+        changed();
+        tell(std::move(ended));
+      });
+}
+
+AdminService::Ended AdminObject::TellEnded(sdbus::Result<uint32_t>&& result) {
   const Reply<uint32_t> reply(context_.connection, std::move(result));
-  context_.admin.DestroyKey(name, caller.uid,
-                            [reply, changed = keys_changed_](const Result<uint32_t>& ended) {
-                              if (!ended) return reply.SendError(ended.error());
-                              changed();
-                              reply.Send(*ended);
-                            });
+  return [reply](const Result<uint32_t>& ended) {
+    if (!ended) return reply.SendError(ended.error());
+    reply.Send(*ended);
+  };
 }
 
-void AdminObject::EnrolModule(const std::string& module, const std::string& key) {
-  static_cast<void>(Admin());
-  Unwrap(context_.admin.EnrolModule(module, key));
+AdminService::Done AdminObject::TellDone(sdbus::Result<>&& result) {
+  const Reply<> reply(context_.connection, std::move(result));
+  return [reply](const Result<void>& done) {
+    if (!done) return reply.SendError(done.error());
+    reply.Send();
+  };
 }
 
-uint32_t AdminObject::RemoveModule(const std::string& module) {
+void AdminObject::EnrolModule(sdbus::Result<>&& result, std::string module, std::string key) {
   static_cast<void>(Admin());
-  return Unwrap(context_.admin.RemoveModule(module));
+  context_.admin.EnrolModule(module, key, TellDone(std::move(result)));
 }
 
-void AdminObject::EnrolPeer(const std::string& peer, const ByteArray& public_key) {
+void AdminObject::RemoveModule(sdbus::Result<uint32_t>&& result, std::string module) {
   static_cast<void>(Admin());
-  Unwrap(context_.admin.EnrolPeer(peer, public_key.bytes));
+  context_.admin.RemoveModule(module, TellEnded(std::move(result)));
 }
 
-uint32_t AdminObject::RemovePeer(const std::string& peer) {
+void AdminObject::EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArray public_key) {
   static_cast<void>(Admin());
-  return Unwrap(context_.admin.RemovePeer(peer));
+  context_.admin.EnrolPeer(peer, public_key.bytes, TellDone(std::move(result)));
+}
+
+void AdminObject::RemovePeer(sdbus::Result<uint32_t>&& result, std::string peer) {
+  static_cast<void>(Admin());
+  context_.admin.RemovePeer(peer, TellEnded(std::move(result)));
 }
 
 std::vector<
@@ -121,7 +137,7 @@ AdminObject::ListModules() {
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
       modules;
-  for (const ModuleStatus& module : context_.admin.ListModules()) {
+  for (const ModuleStatus& module : Unwrap(context_.admin.ListModules())) {
     modules.emplace_back(module.name, std::string(module.is_remote_peer ? "peer" : "module"),
                          module.key, module.fingerprint, module.state, module.sessions);
   }
@@ -155,6 +171,49 @@ uint32_t AdminObject::EndSessions(const std::string& session, const std::string&
 void AdminObject::ReloadPolicy() {
   static_cast<void>(Admin());
   Unwrap(context_.admin.ReloadPolicy());
+}
+
+uint32_t AdminObject::Seal() {
+  static_cast<void>(Admin());
+  return Unwrap(context_.admin.Seal());
+}
+
+void AdminObject::ZeroizeAll(sdbus::Result<uint32_t>&& result) {
+  static_cast<void>(Admin());
+  context_.admin.ZeroizeAll(TellEnded(std::move(result)));
+}
+
+void AdminObject::Unseal(sdbus::Result<>&& result) {
+  static_cast<void>(Admin());
+  context_.admin.Unseal(TellDone(std::move(result)));
+}
+
+void AdminObject::ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, PcrRows>&& result,
+                                  uint32_t also) {
+  static_cast<void>(Admin());
+  const PcrSelection selection = also == 0 ? PcrSelection() : Unwrap(PcrsFromBits(also));
+  const Reply<std::vector<uint8_t>, PcrRows, PcrRows> reply(context_.connection, std::move(result));
+  context_.admin.unsealer().ShowPcrs(selection, [reply](const Result<PcrState>& state) {
+    if (!state) return reply.SendError(state.error());
+    PcrRows values;
+    for (const auto& [pcr, value] : state->values) values.emplace_back(pcr, ToBytes(value));
+    PcrRows policies;
+    for (const SignedPcrPolicy& policy : state->policies) {
+      policies.emplace_back(ToBits(policy.pcrs), ToBytes(policy.digest));
+    }
+    reply.Send(state->authority, values, policies);
+  });
+}
+
+void AdminObject::AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,
+                               const ByteArray& signature) {
+  static_cast<void>(Admin());
+  SignedPcrPolicy policy{Unwrap(PcrsFromBits(pcrs)), {}, signature.bytes};
+  if (digest.bytes.size() != policy.digest.size()) {
+    throw ToBusError(Error(ErrorCode::kInvalidArgument, "the digest has 32 bytes"));
+  }
+  std::ranges::copy(digest.bytes, policy.digest.begin());
+  Unwrap(context_.admin.unsealer().AddPcrPolicy(policy));
 }
 
 }  // namespace keyward::bus

@@ -17,18 +17,20 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   ~AdminObject();
 
  private:
+  using PcrRows = std::vector<sdbus::Struct<uint32_t, std::vector<uint8_t>>>;
+
   // The caller, who is an admin. Throws sdbus::Error (PermissionDenied) for anybody else.
   policy::Caller Admin();
 
   void GenerateKey(sdbus::Result<std::vector<uint8_t>>&& result, std::string name,
                    std::string algorithm, std::string custody, std::string custodian) override;
   void RotateKey(sdbus::Result<uint32_t>&& result, std::string name) override;
-  uint32_t RevokeKey(const std::string& name, const uint32_t& version) override;
+  void RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) override;
   void DestroyKey(sdbus::Result<uint32_t>&& result, std::string name) override;
-  void EnrolModule(const std::string& module, const std::string& key) override;
-  uint32_t RemoveModule(const std::string& module) override;
-  void EnrolPeer(const std::string& peer, const ByteArray& public_key) override;
-  uint32_t RemovePeer(const std::string& peer) override;
+  void EnrolModule(sdbus::Result<>&& result, std::string module, std::string key) override;
+  void RemoveModule(sdbus::Result<uint32_t>&& result, std::string module) override;
+  void EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArray public_key) override;
+  void RemovePeer(sdbus::Result<uint32_t>&& result, std::string peer) override;
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
   ListModules() override;
@@ -37,6 +39,17 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   ListSessions() override;
   uint32_t EndSessions(const std::string& session, const std::string& module) override;
   void ReloadPolicy() override;
+  uint32_t Seal() override;
+  void ZeroizeAll(sdbus::Result<uint32_t>&& result) override;
+  void Unseal(sdbus::Result<>&& result) override;
+  void ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, PcrRows>&& result,
+                       uint32_t also) override;
+  void AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,
+                    const ByteArray& signature) override;
+
+  // Answer a call with what it came to.
+  AdminService::Ended TellEnded(sdbus::Result<uint32_t>&& result);
+  AdminService::Done TellDone(sdbus::Result<>&& result);
 
   Context& context_;
   const std::function<void()> keys_changed_;

@@ -65,6 +65,7 @@ void BusServer::AddObjects() {
       *context_, [this](std::shared_ptr<LiveSession> session) { AddSession(std::move(session)); });
   admin_ = std::make_unique<AdminObject>(*context_, [this] { SyncKeys(); });
   SyncKeys();
+  parts_.daemon.on_vault_changed = [this] { SyncKeys(); };
   for (std::shared_ptr<LiveSession>& session : parts_.daemon.sessions.All()) {
     AddSession(std::move(session));
   }
@@ -74,7 +75,8 @@ void BusServer::AddObjects() {
 
 void BusServer::SyncKeys() {
   if (!connected()) return;
-  const auto& keys = parts_.daemon.keys.keys();
+  if (parts_.daemon.vault == nullptr) return keys_.clear();
+  const auto& keys = parts_.daemon.vault->keys().keys();
   std::erase_if(keys_, [&](const auto& object) { return !keys.contains(object.first); });
   for (const auto& [name, key] : keys) {
     if (!keys_.contains(name)) keys_[name] = std::make_unique<KeyObject>(*context_, name);

@@ -15,7 +15,7 @@ KeyObject::KeyObject(Context& context, std::string name)
 
 KeyObject::~KeyObject() { unregisterAdaptor(); }
 
-const keyward::Key& KeyObject::key() const { return *context_.daemon.keys.Find(name_); }
+const keyward::Key& KeyObject::key() const { return *context_.daemon.vault->keys().Find(name_); }
 
 const keyward::Key& KeyObject::Shown() {
   if (!context_.daemon.policy->MaySee(context_.callers.Reader(), name_)) {

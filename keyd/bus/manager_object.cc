@@ -60,7 +60,7 @@ ManagerObject::ListKeys() {
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
       keys;
-  for (const Key* key : context_.service.ListKeys(caller)) {
+  for (const Key* key : Unwrap(context_.service.ListKeys(caller))) {
     keys.emplace_back(key->record.name, std::string(Name(key->record.algorithm)),
                       std::string(Name(key->record.custody)), key->record.custodian, StateOf(*key),
                       static_cast<uint32_t>(key->versions.size()));
@@ -71,6 +71,7 @@ ManagerObject::ListKeys() {
 std::string ManagerObject::Version() { return kVersionText; }
 
 std::string ManagerObject::Health() {
+  if (context_.daemon.vault == nullptr) return "sealed";
   for (const auto& [name, pool] : context_.daemon.pools) {
     if (pool->Status().failure) return "degraded";
   }
@@ -88,6 +89,12 @@ ManagerObject::Custodians() {
         status.failure ? status.failure->message() : std::string());
   }
   return custodians;
+}
+
+sdbus::Struct<std::string, std::string> ManagerObject::Seal() {
+  if (context_.daemon.vault != nullptr) return {std::string(), std::string()};
+  const Error& reason = context_.daemon.sealed_because;
+  return {std::string(Name(reason.code())), reason.message()};
 }
 
 std::string ManagerObject::SecretMemory() {

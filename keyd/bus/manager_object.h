@@ -32,6 +32,7 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   std::string Health() override;
   std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> Custodians()
       override;
+  sdbus::Struct<std::string, std::string> Seal() override;
   std::string SecretMemory() override;
   uint32_t SessionCount() override;
   uint64_t Uptime() override;

@@ -158,13 +158,89 @@ class FakeSealer final : public Sealer {
   SystemRng rng_;
 };
 
+class FakeCounter final : public Counter {
+ public:
+  explicit FakeCounter(FakeHardware& hardware) : hardware_(hardware) {}
+
+  Result<uint64_t> Create(const KeyId& id) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    if (!hardware_.counters_.try_emplace(id, 1).second) {
+      return Fail(ErrorCode::kAlreadyExists, "the counter exists already");
+    }
+    return 1;
+  }
+  Result<uint64_t> Read(const KeyId& id) override { return Add(id, 0); }
+  Result<uint64_t> Increment(const KeyId& id) override { return Add(id, 1); }
+  Result<void> Destroy(const KeyId& id) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    hardware_.counters_.erase(id);
+    return {};
+  }
+
+ private:
+  Result<uint64_t> Add(const KeyId& id, uint64_t count) {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    const auto found = hardware_.counters_.find(id);
+    if (found == hardware_.counters_.end()) return Fail(ErrorCode::kNotFound, "no such counter");
+    return found->second += count;
+  }
+
+  FakeHardware& hardware_;
+};
+
+// The record is a Sealer's blob; what DestroyMaster destroys is the leave to open it.
+class FakeMasterSealer final : public MasterSealer {
+ public:
+  FakeMasterSealer(FakeHardware& hardware, Sealer& sealer) : hardware_(hardware), sealer_(sealer) {}
+
+  Result<Bytes> SealMaster(const KeyId& id, const SecretBytes& master,
+                           const std::optional<PublicKey>& authority) override {
+    if (authority) return Fail(ErrorCode::kInvalidArgument, "the fake has no PCRs");
+    KEYWARD_ASSIGN(Bytes record, sealer_.Seal(master, id));
+    const std::scoped_lock lock(hardware_.mutex_);
+    if (!hardware_.masters_.insert(id).second) {
+      return Fail(ErrorCode::kAlreadyExists, "the master key exists already");
+    }
+    return record;
+  }
+  Result<SecretBytes> UnsealMaster(const KeyId& id, ByteView record,
+                                   std::span<const SignedPcrPolicy> /*policies*/) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    {
+      const std::scoped_lock lock(hardware_.mutex_);
+      if (!hardware_.masters_.contains(id)) return Fail(ErrorCode::kNotFound, "destroyed");
+    }
+    return sealer_.Unseal(record, id);
+  }
+  Result<void> DestroyMaster(const KeyId& id) override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    const std::scoped_lock lock(hardware_.mutex_);
+    hardware_.masters_.erase(id);
+    return {};
+  }
+
+ private:
+  FakeHardware& hardware_;
+  Sealer& sealer_;
+};
+
 class FakeCustodian final : public Custodian {
  public:
   explicit FakeCustodian(FakeHardware& hardware)
-      : hardware_(hardware), signer_(hardware), sealer_(hardware) {}
+      : hardware_(hardware),
+        signer_(hardware),
+        sealer_(hardware),
+        counter_(hardware),
+        master_sealer_(hardware, sealer_) {}
 
   Signer& signer() override { return signer_; }
   Sealer& sealer() override { return sealer_; }
+  Counter& counter() override { return counter_; }
+  MasterSealer& master_sealer() override { return master_sealer_; }
+  Attester* attester() override { return nullptr; }
   Result<void> CheckHealth() override { return hardware_.CheckAvailable(); }
   std::string Describe() const override { return "a fake in memory"; }
 
@@ -172,6 +248,8 @@ class FakeCustodian final : public Custodian {
   FakeHardware& hardware_;
   FakeSigner signer_;
   FakeSealer sealer_;
+  FakeCounter counter_;
+  FakeMasterSealer master_sealer_;
 };
 
 FakeHardware::FakeHardware() : wrapping_key_(crypto_aead_xchacha20poly1305_ietf_KEYBYTES) {
@@ -186,6 +264,11 @@ Result<std::unique_ptr<Custodian>> FakeHardware::Make() {
 size_t FakeHardware::KeyCount() const {
   const std::scoped_lock lock(mutex_);
   return keys_.size();
+}
+
+size_t FakeHardware::MasterCount() const {
+  const std::scoped_lock lock(mutex_);
+  return masters_.size();
 }
 
 Result<void> FakeHardware::CheckAvailable() const {

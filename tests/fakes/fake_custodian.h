@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "core/custodian.h"
 #include "core/openssl_ptr.h"
@@ -24,10 +25,13 @@ class FakeHardware {
   // While false, every call of every custodian on it fails with kCustodianUnavailable.
   void SetAvailable(bool available) { available_ = available; }
   size_t KeyCount() const;
+  size_t MasterCount() const;
 
  private:
   friend class FakeSigner;
   friend class FakeSealer;
+  friend class FakeCounter;
+  friend class FakeMasterSealer;
   friend class FakeCustodian;
   using PkeyPtr = OsslPtr<EVP_PKEY, EVP_PKEY_free>;
 
@@ -36,6 +40,8 @@ class FakeHardware {
   std::atomic<bool> available_ = true;
   mutable std::mutex mutex_;
   std::map<KeyId, std::pair<Algorithm, PkeyPtr>> keys_;
+  std::map<KeyId, uint64_t> counters_;
+  std::set<KeyId> masters_;
   Bytes wrapping_key_;
 };
 

@@ -19,7 +19,8 @@ CODES = {
     14: "WrongState", 15: "SessionClosed", 16: "Revoked", 17: "Expired", 18: "Busy",
     19: "ResourceExhausted", 20: "CustodianUnavailable", 21: "PinRejected",
     22: "CustodianReplaced", 23: "Configuration", 24: "Io", 25: "DataCorrupt", 26: "Internal",
-    27: "CircuitBreakerOpen",
+    27: "CircuitBreakerOpen", 28: "Unreachable", 29: "Sealed", 30: "NotInitialised", 31: "RolledBack",
+    32: "PcrMismatch", 33: "CustodianCleared", 34: "LockedOut", 35: "CustodianBusy",
 }
 
 

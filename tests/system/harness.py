@@ -86,12 +86,14 @@ class Module:
 class Service:
     """Everything below one private folder; `close` leaves nothing behind."""
 
-    def __init__(self, hsm=True, tpm=True, **policy):
+    def __init__(self, hsm=True, tpm=True, master=None, **policy):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="kw-"))
         os.chmod(self.root, 0o755)
         self.keyd = None
+        self.initialised = self.signed = False
         self.modules = []
         self.policy = {"hsm": hsm, "tpm": tpm, **policy}
+        self.master = master or ("hsm" if hsm else "tpm")
         for name in ("agent.py", "channel.py"):
             shutil.copy(SOURCE / "tests/system" / name, self.root)
         # keyd's user need not be able to reach the build tree.
@@ -175,21 +177,57 @@ class Service:
         return dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.bus_address,
                     SOFTHSM2_CONF=str(self.root / "token/softhsm2.conf"))
 
-    def start(self):
+    def initialise(self):
+        """Makes the master key."""
+        self.initialised = True
+        self.signed = self.master == "hsm"
+        said = self.run_keyd(self.state, *self.init_arguments())
+        if said.returncode != 0:
+            raise AssertionError(f"no master key was made: {said.stderr}")
+
+    def init_arguments(self):
+        if self.master == "hsm":
+            return ["--init", "hsm"]
+        return ["--init", "tpm", "--pcr-authority", str(self.make_authority())]
+
+    def make_authority(self):
+        """The key that signs PCR policies; gives the file of its public half."""
+        private, public = self.root / "authority.pem", self.root / "authority.pub.pem"
+        subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-out", private], check=True)
+        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+        os.chmod(public, 0o644)
+        return public
+
+    def sign_boot(self, *arguments):
+        """Has the authority sign the state of the TPM's PCRs."""
+        self.signed = True
+        subprocess.run([BIN / "keyctl", "policy", "pcr", "sign", "--key",
+                        self.root / "authority.pem", *arguments], env=self.environment(),
+                       check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL)
+
+    def start(self, serves=True):
+        """Starts keyd; `serves`: it is expected to unseal, not to wait for hardware."""
+        if not self.initialised:
+            self.initialise()
         self.log_path = self.root / "keyd.log"
         log = open(self.log_path, "ab")
         before = len(self.log())  # an earlier keyd's lines do not count
         self.keyd = subprocess.Popen(self.keyd_command(), env=self.environment(), stderr=log,
                                      stdin=subprocess.DEVNULL)
         log.close()
-        self.wait_log("serves: ", "keys, secrets in", after=before)
+        self.wait_log("keyd: is on the bus", after=before)
+        if not self.signed:
+            self.sign_boot()
+        if serves:
+            self.wait_health("sealed", other=True)
         return self
 
     def run_keyd(self, state=None, *arguments):
         """Runs a keyd that is expected to end by itself; what it said."""
         return subprocess.run([*self.keyd_command(state), *arguments], env=self.environment(),
-                              timeout=TIMEOUT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                              text=True, check=False)
+                              timeout=TIMEOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, text=True, check=False)
 
     def log(self):
         return self.log_path.read_text()
@@ -218,18 +256,18 @@ class Service:
         self.keyd = None
         return status
 
-    def restart_keyd(self, how=signal.SIGTERM):
+    def restart_keyd(self, how=signal.SIGTERM, serves=True):
         self.stop_keyd(how)
         self.log_path.unlink()
-        self.start()
+        self.start(serves)
 
-    def wait_health(self, health):
-        """Waits until keyd's Health is `health`; keyd looks after its hardware every 2 seconds."""
+    def wait_health(self, health, other=False):
+        """Waits until keyd's Health is `health`, or is not; keyd asks its hardware every 2 seconds."""
         admin = self.module(ME)
         deadline = time.monotonic() + TIMEOUT
-        while admin.property("/org/keyward/Keyd1", "Manager", "Health") != health:
+        while (admin.property("/org/keyward/Keyd1", "Manager", "Health") == health) == other:
             if time.monotonic() > deadline:
-                raise AssertionError(f"the health is not {health}:\n{self.log()}")
+                raise AssertionError(f"the health is not as expected:\n{self.log()}")
             select.select([], [], [], 0.05)
         admin.kill()
 
@@ -275,13 +313,14 @@ def handshake(initiator, responder, handle="s"):
 
 
 class SystemTest(unittest.TestCase):
-    """A case with a running Service; `HSM`, `TPM` and `POLICY` say of what kind."""
+    """A case with a running Service; `HSM`, `TPM`, `MASTER` (where the master key is) and `POLICY` say of
+    what kind."""
 
-    HSM, TPM, POLICY = True, True, {}
+    HSM, TPM, MASTER, POLICY = True, True, None, {}
     PAIR = ("hsm", "tpm")
 
     def setUp(self):
-        self.service = Service(hsm=self.HSM, tpm=self.TPM, **self.POLICY)
+        self.service = Service(hsm=self.HSM, tpm=self.TPM, master=self.MASTER, **self.POLICY)
         self.addCleanup(self.service.close)
         self.service.start()
 

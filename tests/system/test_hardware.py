@@ -8,7 +8,13 @@ from harness import FRONTEND, ME, SystemTest
 ROOT = "/org/keyward/Keyd1"
 
 
-class TpmTest(SystemTest):
+class HardwareTest(SystemTest):
+    def seal(self):
+        """Why the service is sealed: a code."""
+        return self.service.module(ME).property(ROOT, "Manager", "Seal")[0]
+
+
+class TpmTest(HardwareTest):
     HSM = False
     PAIR = ("tpm", "tpm")
 
@@ -37,10 +43,11 @@ class TpmTest(SystemTest):
         self.open_pair()
         self.service.stop_keyd()
         self.service.kill_tpm()
-        self.service.start()
-        self.service.wait_health("degraded")
+        self.service.start(serves=False)
         frontend = self.service.module(FRONTEND)
-        frontend.open_session("s", "frontend-id", "responder", "backend")
+        self.assert_refused("Sealed", frontend.open_session, "s", "frontend-id", "responder",
+                            "backend")
+        self.assertEqual(self.seal(), "CustodianUnavailable")
         self.assert_log_is_keyds_own()
         self.service.start_tpm()
         self.service.wait_health("ok")
@@ -52,8 +59,8 @@ class TpmTest(SystemTest):
         self.service.script("stop", self.service.root / "tpm")
         os.rename(self.service.root / "tpm", self.service.root / "first-tpm")
         self.service.start_tpm()
-        self.service.start()
-        self.service.wait_health("degraded")
+        self.service.start(serves=False)
+        self.assertEqual(self.seal(), "CustodianReplaced")
         status = self.service.module(ME).property(ROOT, "Manager", "Custodians")
         self.assertEqual(status[0][2], "CustodianReplaced")
         self.service.script("stop", self.service.root / "tpm")
@@ -64,7 +71,7 @@ class TpmTest(SystemTest):
         self.assert_serving()
 
 
-class HsmTest(SystemTest):
+class HsmTest(HardwareTest):
     TPM = False
     PAIR = ("hsm", "hsm")
 
@@ -80,10 +87,9 @@ class HsmTest(SystemTest):
         self.service.stop_keyd()
         hidden = self.tokens().with_name("hidden")
         os.rename(self.tokens(), hidden)
-        self.service.start()
-        self.service.wait_health("degraded")
-        self.assert_refused("CustodianUnavailable", self.service.admin_call, "RotateKey",
-                            "frontend-id")
+        self.service.start(serves=False)
+        self.assertEqual(self.seal(), "CustodianUnavailable")
+        self.assert_refused("Sealed", self.service.admin_call, "RotateKey", "frontend-id")
         os.rename(hidden, self.tokens())
         self.service.wait_health("ok")
         self.assert_serving()
@@ -106,13 +112,12 @@ class HsmTest(SystemTest):
         self.service.stop_keyd()
         right = (self.service.root / "token/hsm.pin").read_text()
         self.write_pin("000000000000")
-        self.service.start()
-        self.service.wait_health("degraded")
+        self.service.start(serves=False)
         status = self.service.module(ME).property(ROOT, "Manager", "Custodians")
         self.assertEqual(status[0][2], "PinRejected")
-        self.service.restart_keyd()
-        self.service.wait_health("degraded")
-        self.assert_refused("PinRejected", self.service.admin_call, "RotateKey", "frontend-id")
+        self.service.restart_keyd(serves=False)
+        self.assertEqual(self.seal(), "PinRejected")
+        self.assert_refused("Sealed", self.service.admin_call, "RotateKey", "frontend-id")
         self.write_pin(right)
         self.service.wait_health("ok")
         self.assert_serving()
@@ -128,6 +133,10 @@ class BothTest(SystemTest):
         self.service.start_tpm()
         self.service.wait_health("ok")
         self.assert_serving()
+
+
+class UnconfiguredTest(SystemTest):
+    MASTER = "tpm"
 
     def keys(self):
         """Custodian and state of every key."""
@@ -151,6 +160,14 @@ class BothTest(SystemTest):
         self.service.wait_health("ok")
         self.assertEqual(self.keys(), {"frontend-id": ["hsm", "revoked"],
                                        "backend-id": ["tpm", "active"]})
+
+    def test_the_custodian_of_the_master_key_is_not_configured_any_more(self):
+        self.service.stop_keyd()
+        self.service.write_policy(tpm=False)
+        said = self.service.run_keyd()
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("the master key is in the 'tpm', which security.yaml does not configure",
+                      said.stderr)
 
 
 if __name__ == "__main__":

@@ -21,15 +21,6 @@ class StartupTest(SystemTest):
         self.service.enrol_pair(*self.PAIR)
         self.assert_serving()
 
-    def test_a_second_keyd_on_the_same_bus(self):
-        other = self.service.root / "other-state"
-        other.mkdir(mode=0o700)
-        if IS_ROOT:
-            shutil.chown(other, KEYD_USER)
-        said = self.service.run_keyd(other)
-        self.assertEqual(said.returncode, 1)
-        self.assertIn("another keyd serves this bus", said.stderr)
-
     def test_a_state_directory_that_others_may_read(self):
         self.service.stop_keyd()
         os.chmod(self.service.state, 0o750)
@@ -110,9 +101,20 @@ class StartupTest(SystemTest):
         self.assert_serving()
 
 
-class ShutdownTest(SystemTest):
+class HsmStartupTest(SystemTest):
     TPM = False
     PAIR = ("hsm", "hsm")
+
+    def test_a_second_keyd_on_the_same_bus(self):
+        other = self.service.root / "other-state"
+        other.mkdir(mode=0o700)
+        if IS_ROOT:
+            shutil.chown(other, KEYD_USER)
+        said = self.service.run_keyd(other, *self.service.init_arguments())
+        self.assertEqual(said.returncode, 0, said.stderr)
+        said = self.service.run_keyd(other)
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("another keyd serves this bus", said.stderr)
 
     def start_everything(self):
         """Has the token sign for a channel, the bus, handshakes and a rotation; waits for none."""

@@ -17,6 +17,8 @@ class StatusCommandTest : public KeyctlTest {
   void SetUp() override {
     keyd_.status = {.version = "0.1.0",
                     .health = "ok",
+                    .seal_code = "",
+                    .seal_reason = "",
                     .secret_memory = "memfd_secret",
                     .custodians = {{"hsm", "SoftHSM v2", "ok", ""}},
                     .sessions = 1,

@@ -25,6 +25,8 @@ class FakeAdmin final : public AdminClient {
     std::vector<ModuleSummary> modules;
     std::vector<SessionSummary> sessions;
     uint32_t ended = 2;
+    PcrSummary pcrs;
+    std::optional<SignedPcrPolicy> added;
     std::vector<std::string> calls;  // "RevokeKey frontend all"
   };
 
@@ -76,6 +78,16 @@ class FakeAdmin final : public AdminClient {
   }
   Result<uint32_t> EndAllSessions() override { return Answer("EndAllSessions", state_.ended); }
   Result<void> ReloadPolicy() override { return Answer("ReloadPolicy"); }
+  Result<uint32_t> Seal() override { return Answer("Seal", state_.ended); }
+  Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) override {
+    return Answer("ShowPcrPolicies " + std::to_string(ToBits(also)), state_.pcrs);
+  }
+  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) override {
+    state_.added = policy;
+    return Answer("AddPcrPolicy " + std::to_string(ToBits(policy.pcrs)));
+  }
+  Result<uint32_t> ZeroizeAll() override { return Answer("ZeroizeAll", state_.ended); }
+  Result<void> Unseal() override { return Answer("Unseal"); }
 
  private:
   Result<void> Answer(std::string call) {

@@ -46,6 +46,13 @@ class KeyctlTest : public ::testing::Test {
                                           waited_ = patience;
                                           return Result<void>();
                                         },
+                                    .run_keyd = [this](const std::vector<std::string>& with,
+                                                       const std::string& state) -> Result<void> {
+                                      keyd_run_ = with;
+                                      keyd_run_.push_back("in " + state);
+                                      if (keyd_error_) return Fail(*keyd_error_);
+                                      return {};
+                                    },
                                     .names = names_};
     return keyctl::RunKeyctl(arguments, environment);
   }
@@ -58,6 +65,8 @@ class KeyctlTest : public ::testing::Test {
   bool terminal_ = false;
   bool color_ = false;
   std::chrono::milliseconds waited_{};
+  std::vector<std::string> keyd_run_;  // what a keyd was run with
+  std::optional<Error> keyd_error_;
   std::istringstream in_;
   std::ostringstream out_;
   std::ostringstream err_;

@@ -22,6 +22,9 @@ class HookedCustodian final : public Custodian, private Signer {
 
   Signer& signer() override { return *this; }
   Sealer& sealer() override { return base_->sealer(); }
+  Counter& counter() override { return base_->counter(); }
+  MasterSealer& master_sealer() override { return base_->master_sealer(); }
+  Attester* attester() override { return base_->attester(); }
   Result<void> CheckHealth() override { return base_->CheckHealth(); }
   std::string Describe() const override { return base_->Describe(); }
 

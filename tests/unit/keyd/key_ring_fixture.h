@@ -9,9 +9,9 @@
 #include "keyd/key_ring.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
-#include "tests/support/temp_dir.h"
 #include "tests/unit/keyd/hooked_custodian.h"
 #include "tests/unit/keyd/run_posted.h"
+#include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
 
@@ -43,16 +43,16 @@ class KeyRingFixture : public ::testing::Test {
   }
   // The same, for when no task is under way.
   void Reopen() {
-    ring_.reset();
-    store_.reset();
-    ASSERT_OK_AND_ASSIGN(store_, Store::Open(directory_.File("state.db")));
+    owned_ring_.reset();
+    stored_.Reopen();
     ASSERT_OK_AND_ASSIGN(
-        ring_, KeyRing::Create({.store = *store_,
-                                .pools = pools_,
-                                .clock = clock_,
-                                .rng = rng_,
-                                .post = [this](auto work) { posts_->Post(std::move(work)); }},
-                               Stored()));
+        owned_ring_, KeyRing::Create({.journal = stored_.journal(),
+                                      .pools = pools_,
+                                      .clock = clock_,
+                                      .rng = rng_,
+                                      .post = [this](auto work) { posts_->Post(std::move(work)); }},
+                                     Stored()));
+    ring_ = owned_ring_.get();
   }
 
   static KeyRecord Hardware(const std::string& name) {
@@ -71,6 +71,13 @@ class KeyRingFixture : public ::testing::Test {
     const Answer<VersionPtr> answer;
     ring_->Rotate(name, kCaller, answer);
     return Await(answer);
+  }
+  // The versions that nothing signs with any more, once that is recorded.
+  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version) {
+    const Answer<void> recorded;
+    KEYWARD_ASSIGN(std::vector<KeyId> versions, ring_->Revoke(name, version, recorded));
+    KEYWARD_TRY(Await(recorded));
+    return versions;
   }
   Result<void> Destroy(const std::string& name) {
     const Answer<void> answer;
@@ -110,7 +117,7 @@ class KeyRingFixture : public ::testing::Test {
     ASSERT_OK(Await(last));
   }
 
-  StoredState Stored() { return store_->Load().value(); }
+  StoredState Stored() { return stored_.Load(); }
   bool NothingIsPending() {
     for (const VersionRecord& version : Stored().versions) {
       if (version.state == VersionState::kPending) return false;
@@ -119,15 +126,15 @@ class KeyRingFixture : public ::testing::Test {
   }
   CustodianPool& pool() { return *pools_.at("hsm"); }
 
-  testing_support::TempDir directory_;
+  testing_support::TestStore stored_;
   testing_support::FakeClock clock_;
   SystemRng rng_;
   fakes::FakeHardware hardware_;
   testing_support::CustodianHooks hooks_;
   std::unique_ptr<PostQueue> posts_;
   KeyRingPools pools_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<KeyRing> ring_;
+  std::shared_ptr<KeyRing> owned_ring_;
+  KeyRing* ring_ = nullptr;
 };
 
 }  // namespace keyward

@@ -16,7 +16,9 @@ class KeyRingSweepTest : public KeyRingFixture {
     version.number = number;
     version.id = id;
     version.state = VersionState::kPending;
-    ASSERT_OK(store_->AnnounceVersion(key, version));
+    ASSERT_OK(
+        stored_.Commit([&](StoreWriter& store) { return store.AnnounceVersion(key, version); }));
+    stored_.Sync();
     ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Custodian> custodian, hardware_.Make());
     ASSERT_OK(custodian->signer().GenerateKey(key.algorithm, id));
   }

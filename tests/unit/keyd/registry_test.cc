@@ -2,7 +2,7 @@
 
 #include "core/encoding.h"
 #include "tests/support/matchers.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
 namespace {
@@ -11,9 +11,30 @@ using testing_support::FailsWith;
 
 class RegistryTest : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_OK_AND_ASSIGN(store_, Store::Open(directory_.File("state.db"))); }
+  void SetUp() override { registry_ = Read(); }
   // What is on disk.
-  Registry Read() { return Registry::Create(*store_, store_->Load().value()).value(); }
+  std::unique_ptr<Registry> Read() {
+    return Registry::Create(stored_.journal(), stored_.Load()).value();
+  }
+  // What a change came to; the counter answers at once.
+  template <class Change>
+  Result<void> Run(Change change) {
+    Result<void> outcome = Fail(ErrorCode::kInternal, "no answer came");
+    change([&](Result<void> done) { outcome = std::move(done); });
+    return outcome;
+  }
+  Result<void> EnrolModule(const std::string& name, const std::string& key) {
+    return Run([&](const auto& done) { registry_->EnrolModule(name, key, done); });
+  }
+  Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
+    return Run([&](const auto& done) { registry_->EnrolPeer(name, key, done); });
+  }
+  Result<void> RemoveModule(const std::string& name) {
+    return Run([&](const auto& done) { registry_->RemoveModule(name, done); });
+  }
+  Result<void> RemovePeer(const std::string& name) {
+    return Run([&](const auto& done) { registry_->RemovePeer(name, done); });
+  }
   // RFC 8032, 7.1: the public keys of TEST 1 and TEST 2.
   static PublicKey PeerKey(int test) {
     return PublicKey::FromEd25519(
@@ -24,57 +45,52 @@ class RegistryTest : public ::testing::Test {
         .value();
   }
 
-  testing_support::TempDir directory_;
-  std::unique_ptr<Store> store_;
+  testing_support::TestStore stored_;
+  std::unique_ptr<Registry> registry_;
 };
 
 TEST_F(RegistryTest, WhatIsEnrolledLasts) {
-  Registry registry = Read();
-  ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
-  ASSERT_OK(registry.EnrolPeer("remote", PeerKey(1)));
-  const Registry after = Read();
-  ASSERT_NE(after.IdentityOf("frontend"), nullptr);
-  EXPECT_EQ(*after.IdentityOf("frontend"), "frontend-id");
-  ASSERT_NE(after.PeerKey("remote"), nullptr);
-  EXPECT_EQ(*after.PeerKey("remote"), PeerKey(1));
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  const std::unique_ptr<Registry> after = Read();
+  ASSERT_NE(after->IdentityOf("frontend"), nullptr);
+  EXPECT_EQ(*after->IdentityOf("frontend"), "frontend-id");
+  ASSERT_NE(after->PeerKey("remote"), nullptr);
+  EXPECT_EQ(*after->PeerKey("remote"), PeerKey(1));
 }
 
 TEST_F(RegistryTest, WhatIsRemovedIsGone) {
-  Registry registry = Read();
-  ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
-  ASSERT_OK(registry.EnrolPeer("remote", PeerKey(1)));
-  ASSERT_OK(registry.RemoveModule("frontend"));
-  ASSERT_OK(registry.RemovePeer("remote"));
-  EXPECT_TRUE(registry.modules().empty());
-  EXPECT_TRUE(registry.peers().empty());
-  EXPECT_TRUE(Read().modules().empty());
-  EXPECT_TRUE(Read().peers().empty());
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  ASSERT_OK(RemoveModule("frontend"));
+  ASSERT_OK(RemovePeer("remote"));
+  EXPECT_TRUE(registry_->modules().empty());
+  EXPECT_TRUE(registry_->peers().empty());
+  EXPECT_TRUE(Read()->modules().empty());
+  EXPECT_TRUE(Read()->peers().empty());
 }
 
 TEST_F(RegistryTest, WhatIsNotEnrolledIsNotRemoved) {
-  Registry registry = Read();
-  EXPECT_THAT(registry.RemoveModule("frontend"), FailsWith(ErrorCode::kNotFound));
-  EXPECT_THAT(registry.RemovePeer("remote"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_THAT(RemovePeer("remote"), FailsWith(ErrorCode::kNotFound));
 }
 
 TEST_F(RegistryTest, ANameIsAModulesOrAPeers) {
-  Registry registry = Read();
-  ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
-  ASSERT_OK(registry.EnrolPeer("remote", PeerKey(1)));
-  EXPECT_THAT(registry.EnrolPeer("frontend", PeerKey(1)), FailsWith(ErrorCode::kAlreadyExists));
-  EXPECT_THAT(registry.EnrolModule("remote", "key"), FailsWith(ErrorCode::kAlreadyExists));
-  EXPECT_EQ(Read().IdentityOf("remote"), nullptr);
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  EXPECT_THAT(EnrolPeer("frontend", PeerKey(1)), FailsWith(ErrorCode::kAlreadyExists));
+  EXPECT_THAT(EnrolModule("remote", "key"), FailsWith(ErrorCode::kAlreadyExists));
+  EXPECT_EQ(Read()->IdentityOf("remote"), nullptr);
 }
 
 TEST_F(RegistryTest, EnrollingAgainReplaces) {
-  Registry registry = Read();
-  ASSERT_OK(registry.EnrolPeer("remote", PeerKey(1)));
-  ASSERT_OK(registry.EnrolPeer("remote", PeerKey(2)));
-  ASSERT_OK(registry.EnrolModule("frontend", "old-id"));
-  ASSERT_OK(registry.EnrolModule("frontend", "new-id"));
-  EXPECT_EQ(*registry.PeerKey("remote"), PeerKey(2));
-  EXPECT_EQ(*Read().PeerKey("remote"), PeerKey(2));
-  EXPECT_EQ(*Read().IdentityOf("frontend"), "new-id");
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(2)));
+  ASSERT_OK(EnrolModule("frontend", "old-id"));
+  ASSERT_OK(EnrolModule("frontend", "new-id"));
+  EXPECT_EQ(*registry_->PeerKey("remote"), PeerKey(2));
+  EXPECT_EQ(*Read()->PeerKey("remote"), PeerKey(2));
+  EXPECT_EQ(*Read()->IdentityOf("frontend"), "new-id");
 }
 
 TEST_F(RegistryTest, APeersIdentityIsEd25519) {
@@ -84,24 +100,23 @@ TEST_F(RegistryTest, APeersIdentityIsEd25519) {
                          "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
                          .value();
   ASSERT_OK_AND_ASSIGN(const PublicKey key, PublicKey::FromEcPoint(Algorithm::kEcdsaP256, base));
-  Registry registry = Read();
-  EXPECT_THAT(registry.EnrolPeer("remote", key), FailsWith(ErrorCode::kNotSupported));
+  EXPECT_THAT(EnrolPeer("remote", key), FailsWith(ErrorCode::kNotSupported));
 }
 
 TEST_F(RegistryTest, RemovingAnIdentityRemovesItsModulesForGood) {
-  Registry registry = Read();
-  ASSERT_OK(registry.EnrolModule("frontend", "frontend-id"));
-  ASSERT_OK(registry.EnrolModule("backend", "backend-id"));
-  ASSERT_OK(store_->DeleteKey("frontend-id"));
-  registry.ForgetIdentity("frontend-id");
-  EXPECT_EQ(registry.IdentityOf("frontend"), nullptr);
-  EXPECT_EQ(Read().IdentityOf("frontend"), nullptr);
-  EXPECT_NE(Read().IdentityOf("backend"), nullptr);
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolModule("backend", "backend-id"));
+  ASSERT_OK(stored_.Commit([](StoreWriter& store) { return store.DeleteKey("frontend-id"); }));
+  registry_->ForgetIdentity("frontend-id");
+  EXPECT_EQ(registry_->IdentityOf("frontend"), nullptr);
+  EXPECT_EQ(Read()->IdentityOf("frontend"), nullptr);
+  EXPECT_NE(Read()->IdentityOf("backend"), nullptr);
 }
 
 TEST_F(RegistryTest, APeerWhoseStoredKeyIsNoneIsRefused) {
-  ASSERT_OK(store_->PutPeer({"remote", {1, 2, 3}}));
-  EXPECT_FALSE(Registry::Create(*store_, store_->Load().value()));
+  ASSERT_OK(
+      stored_.Commit([](StoreWriter& store) { return store.PutPeer({"remote", {1, 2, 3}}); }));
+  EXPECT_FALSE(Registry::Create(stored_.journal(), stored_.Load()));
 }
 
 }  // namespace

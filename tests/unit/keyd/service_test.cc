@@ -16,23 +16,46 @@ class ServiceTest : public KeyRingFixture {
  protected:
   void SetUp() override {
     KeyRingFixture::SetUp();
-    ASSERT_OK_AND_ASSIGN(Registry registry, Registry::Create(*store_, Stored()));
-    registry_ = std::make_unique<Registry>(std::move(registry));
     ASSERT_OK_AND_ASSIGN(channels_, ChannelServer::Create(1));
     daemon_.emplace(Daemon{.clock = clock_,
                            .rng = rng_,
                            .pools = pools_,
-                           .keys = *ring_,
-                           .registry = *registry_,
                            .sessions = sessions_,
                            .channels = *channels_,
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = std::make_shared<const policy::Policy>(ThePolicy())});
     service_.emplace(*daemon_);
+    EXPECT_THAT(service_->ListKeys(caller_), FailsWith(ErrorCode::kSealed));
+    OpenVault();
     ASSERT_OK(Generate(Hardware("web")));
     for (const char* name : {"a-id", "b-id"}) ASSERT_OK(Generate(Sealed(name)));
     ASSERT_OK_AND_ASSIGN(const VersionPtr peer, Generate(Sealed("elsewhere")));
-    for (const char* name : {"c", "d"}) ASSERT_OK(registry_->EnrolPeer(name, peer->public_key()));
+    for (const char* name : {"c", "d"}) ASSERT_OK(EnrolPeer(name, peer->public_key()));
+  }
+  void OpenVault() {
+    stored_.Close();
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, stored_.TryOpen());
+    const uint64_t epoch = store->epoch();
+    const auto confirm = [](uint64_t, const auto& done) { done({}); };
+    ASSERT_OK_AND_ASSIGN(daemon_->vault, Vault::Create({std::move(store), epoch, confirm, pools_,
+                                                        clock_, rng_, daemon_->post}));
+    ring_ = &daemon_->vault->keys();
+    registry_ = &daemon_->vault->registry();
+  }
+  Result<void> EnrolModule(const std::string& name, const std::string& key) {
+    const Answer<void> answer;
+    registry_->EnrolModule(name, key, answer);
+    return Await(answer);
+  }
+  Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
+    const Answer<void> answer;
+    registry_->EnrolPeer(name, key, answer);
+    return Await(answer);
+  }
+  Result<void> RemoveModule(const std::string& name) {
+    const Answer<void> answer;
+    registry_->RemoveModule(name, answer);
+    return Await(answer);
   }
 
   static policy::Policy ThePolicy() {
@@ -85,12 +108,12 @@ class ServiceTest : public KeyRingFixture {
     return opened.session->info().module;
   }
   void EnrolBoth() {
-    for (const std::string name : {"a", "b"}) ASSERT_OK(registry_->EnrolModule(name, name + "-id"));
+    for (const std::string name : {"a", "b"}) ASSERT_OK(EnrolModule(name, name + "-id"));
   }
 
   const policy::Caller caller_{.uid = kCaller, .gids = {}};
   SessionTable sessions_;
-  std::unique_ptr<Registry> registry_;
+  Registry* registry_ = nullptr;
   std::unique_ptr<ChannelServer> channels_;
   std::optional<Daemon> daemon_;
   std::optional<Service> service_;
@@ -108,17 +131,17 @@ TEST_F(ServiceTest, TheIdentityOfOneModuleDoesNotReachThePeersOfAnother) {
 }
 
 TEST_F(ServiceTest, AKeyThatIsNoIdentityOfTheCallersOpensNoSession) {
-  ASSERT_OK(registry_->EnrolModule("a", "a-id"));
+  ASSERT_OK(EnrolModule("a", "a-id"));
   EXPECT_THAT(Open("b-id", "c"), FailsWith(ErrorCode::kPermissionDenied));
 }
 
 TEST_F(ServiceTest, AKeySignsForWhatAnyEnrolledModuleOfTheCallersIsGranted) {
   EXPECT_THAT(Sign("server"), FailsWith(ErrorCode::kPermissionDenied));
-  ASSERT_OK(registry_->EnrolModule("b", "b-id"));
+  ASSERT_OK(EnrolModule("b", "b-id"));
   EXPECT_OK(Sign("server"));  // "a" is granted this too, and is not enrolled
   EXPECT_OK(Sign("client"));
-  ASSERT_OK(registry_->RemoveModule("b"));
-  ASSERT_OK(registry_->EnrolModule("a", "a-id"));
+  ASSERT_OK(RemoveModule("b"));
+  ASSERT_OK(EnrolModule("a", "a-id"));
   EXPECT_OK(Sign("server"));
   EXPECT_THAT(Sign("client"), FailsWith(ErrorCode::kPermissionDenied));
 }
@@ -127,7 +150,7 @@ TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocation) {
   EnrolBoth();
   const Answer<Bytes> answer = StartSigning("server");
   AwaitHardware();
-  ASSERT_OK(ring_->Revoke("web", 0));
+  ASSERT_OK(Revoke("web", 0));
   EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kRevoked));
 }
 
@@ -136,7 +159,7 @@ TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocationOfItsVer
   const Answer<Bytes> answer = StartSigning("server");
   AwaitHardware();
   ring_->Find("web")->versions[0]->Retire();
-  ASSERT_OK(ring_->Revoke("web", 1));
+  ASSERT_OK(Revoke("web", 1));
   EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kRevoked));
 }
 
@@ -144,7 +167,7 @@ TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByTheRemovalOfItsModu
   EnrolBoth();
   const Answer<Bytes> answer = StartSigning("client");
   AwaitHardware();
-  ASSERT_OK(registry_->RemoveModule("b"));
+  ASSERT_OK(RemoveModule("b"));
   EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kPermissionDenied));
 }
 
@@ -157,7 +180,7 @@ TEST_F(ServiceTest, ASignatureOfARevokedVersionIsNotReleased) {
   ASSERT_OK_AND_ASSIGN(const Signature signature, Await(answer));
   int released = 0;
   ASSERT_OK(signature.by->Release([&] { ++released; }));
-  ASSERT_OK(ring_->Revoke("web", 0));
+  ASSERT_OK(Revoke("web", 0));
   EXPECT_THAT(signature.by->Release([&] { ++released; }), FailsWith(ErrorCode::kRevoked));
   EXPECT_EQ(released, 1);
 }

@@ -6,8 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/file.h"
 #include "tests/support/matchers.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
 namespace {
@@ -29,19 +30,34 @@ VersionRecord Version(uint32_t number) {
 
 class StoreTest : public ::testing::Test {
  protected:
-  void SetUp() override { Reopen(); }
-  void Reopen() {
-    store_.reset();
-    ASSERT_OK_AND_ASSIGN(store_, Store::Open(directory_.File("state.db")));
+  void Reopen() { stored_.Reopen(); }
+  StoredState Load() { return stored_.Load(); }
+  // A commit of one change.
+  template <class Change>
+  Result<void> Commit(Change change) {
+    return stored_.Commit(change);
   }
-  StoredState Load() { return store_->Load().value(); }
+  Result<void> Announce(const KeyRecord& key, const VersionRecord& version) {
+    return Commit([&](StoreWriter& store) { return store.AnnounceVersion(key, version); });
+  }
+  Result<void> Activate(const VersionRecord& version) {
+    return Commit([&](StoreWriter& store) { return store.ActivateVersion(version); });
+  }
+  // What somebody with another SQLite does to the closed store.
+  void Edit(const std::string& sql) {
+    stored_.Close();
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(stored_.path().c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(other);
+    EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
+  }
 
-  TempDir directory_;
-  std::unique_ptr<Store> store_;
+  testing_support::TestStore stored_;
 };
 
 TEST_F(StoreTest, AnAnnouncedVersionIsPendingAfterARestart) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
+  ASSERT_OK(Announce(kKey, Version(1)));
   Reopen();
   const StoredState state = Load();
   ASSERT_EQ(state.versions.size(), 1U);
@@ -51,10 +67,10 @@ TEST_F(StoreTest, AnAnnouncedVersionIsPendingAfterARestart) {
 }
 
 TEST_F(StoreTest, ActivatingRetiresTheVersionBefore) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  ASSERT_OK(store_->ActivateVersion(Version(1)));
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(2)));
-  ASSERT_OK(store_->ActivateVersion(Version(2)));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Announce(kKey, Version(2)));
+  ASSERT_OK(Activate(Version(2)));
   Reopen();
   const StoredState state = Load();
   ASSERT_EQ(state.versions.size(), 2U);
@@ -66,81 +82,226 @@ TEST_F(StoreTest, ActivatingRetiresTheVersionBefore) {
 }
 
 TEST_F(StoreTest, ForgettingTheOnlyPendingVersionForgetsItsKey) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  ASSERT_OK(store_->ForgetPending(Version(1).id));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.ForgetPending(Version(1).id); }));
   EXPECT_TRUE(Load().keys.empty());
 }
 
 TEST_F(StoreTest, AnActiveVersionIsNeverForgottenAsPending) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  ASSERT_OK(store_->ActivateVersion(Version(1)));
-  ASSERT_OK(store_->ForgetPending(Version(1).id));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.ForgetPending(Version(1).id); }));
   EXPECT_EQ(Load().versions.size(), 1U);
 }
 
 TEST_F(StoreTest, RevocationAndDeletionLast) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  ASSERT_OK(store_->ActivateVersion(Version(1)));
-  ASSERT_OK(store_->RevokeVersions({Version(1).id}));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeVersion(Version(1).id); }));
   Reopen();
   EXPECT_EQ(Load().versions[0].state, VersionState::kRevoked);
-  ASSERT_OK(store_->DeleteKey("web"));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeleteKey("web"); }));
   Reopen();
   EXPECT_TRUE(Load().versions.empty());
 }
 
 TEST_F(StoreTest, ADeletedKeyTakesTheEnrolmentsOfItsModulesAlong) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  ASSERT_OK(store_->PutModule({"frontend", "web"}));
-  ASSERT_OK(store_->PutModule({"backend", "other"}));
-  ASSERT_OK(store_->DeleteKey("web"));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"frontend", "web"}); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"backend", "other"}); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeleteKey("web"); }));
   ASSERT_EQ(Load().modules.size(), 1U);
   EXPECT_EQ(Load().modules[0].name, "backend");
 }
 
 TEST_F(StoreTest, ModulesAndPeersLastUntilDeleted) {
-  ASSERT_OK(store_->PutModule({"frontend", "web"}));
-  ASSERT_OK(store_->PutPeer({"far", {9}}));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"frontend", "web"}); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutPeer({"far", {9}}); }));
   Reopen();
   EXPECT_EQ(Load().modules[0].key, "web");
   EXPECT_EQ(Load().peers[0].spki, Bytes{9});
-  ASSERT_OK(store_->DeleteModule("frontend"));
-  ASSERT_OK(store_->DeletePeer("far"));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeleteModule("frontend"); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeletePeer("far"); }));
   EXPECT_TRUE(Load().modules.empty());
   EXPECT_TRUE(Load().peers.empty());
 }
 
 TEST_F(StoreTest, TheFileIsForItsOwnerAlone) {
   struct stat info{};
-  ASSERT_EQ(stat(directory_.File("state.db").c_str(), &info), 0);
+  ASSERT_EQ(stat(stored_.path().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
-TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefused) {
-  std::ofstream(directory_.File("other.db")) << std::string(4096, 'x');
-  EXPECT_THAT(Store::Open(directory_.File("other.db")), FailsWith(ErrorCode::kDataCorrupt));
+TEST_F(StoreTest, AReferenceIsNotReadableInTheFile) {
+  VersionRecord version = Version(1);
+  version.reference = ToBytes(AsBytes("the reference of a key"));
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(version));
+  EXPECT_EQ(Load().versions[0].reference, version.reference);
+  stored_.Close();
+  ASSERT_OK_AND_ASSIGN(const std::optional<Bytes> file, ReadFile(stored_.path(), 1 << 20));
+  EXPECT_EQ(AsText(*file).find("the reference"), std::string_view::npos);
 }
 
-TEST_F(StoreTest, ATruncatedFileIsRefused) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  store_.reset();
-  std::filesystem::resize_file(directory_.File("state.db"), 4096 + 100);
-  Result<std::unique_ptr<Store>> store = Store::Open(directory_.File("state.db"));
-  if (store) {
-    EXPECT_THAT((*store)->Load(), FailsWith(ErrorCode::kDataCorrupt));
-  } else {
-    EXPECT_THAT(store, FailsWith(ErrorCode::kDataCorrupt));
+TEST_F(StoreTest, AChangeThatFailsLeavesNothing) {
+  const uint64_t epoch = stored_.store().epoch();
+  EXPECT_THAT(Commit([](StoreWriter& store) -> Result<void> {
+                KEYWARD_TRY(store.PutModule({"frontend", "web"}));
+                return Fail(ErrorCode::kInternal, "on purpose");
+              }),
+              FailsWith(ErrorCode::kInternal));
+  EXPECT_EQ(stored_.store().epoch(), epoch);
+  EXPECT_TRUE(Load().modules.empty());
+  Reopen();
+  EXPECT_TRUE(Load().modules.empty());
+}
+
+TEST_F(StoreTest, TheEpochAdvancesWithLifecycleEventsAlone) {
+  const uint64_t epoch = stored_.store().epoch();
+  const auto enrol = [](StoreWriter& store) { return store.PutModule({"frontend", "web"}); };
+  ASSERT_OK(stored_.store().Commit(enrol, Store::Epoch::kStays));
+  EXPECT_EQ(stored_.store().epoch(), epoch);
+  ASSERT_OK(stored_.store().Commit(enrol, Store::Epoch::kAdvances));
+  Reopen();
+  EXPECT_EQ(stored_.store().epoch(), epoch + 1);
+}
+
+// Every value of every row, and what only looks like an addition.
+TEST_F(StoreTest, AnEditedStoreIsRefused) {
+  for (const char* edit : {
+           "UPDATE version SET state = 2 WHERE state = 4",
+           "UPDATE version SET spki = x'00'",
+           "UPDATE version SET reference = (SELECT reference FROM version WHERE number = 2)",
+           "UPDATE version SET created = created + 1",
+           "UPDATE key SET custody = 'sealed'",
+           "UPDATE key SET next_version = 9",
+           "UPDATE module SET key = 'other'",
+           "INSERT INTO module VALUES ('extra', 'web')",
+           "DELETE FROM peer",
+           "INSERT INTO peer VALUES ('extra', x'00')",
+           "UPDATE integrity SET epoch = epoch + 1",
+           "UPDATE integrity SET mac = zeroblob(32)",
+           "UPDATE integrity SET mac = x''",
+           "DELETE FROM integrity",
+           "CREATE TABLE extra (a)",
+           "CREATE TRIGGER t AFTER INSERT ON module BEGIN DELETE FROM peer; END",
+           "CREATE INDEX i ON module (key)",
+       }) {
+    SCOPED_TRACE(edit);
+    testing_support::TestStore fresh;
+    ASSERT_OK(fresh.Commit([](StoreWriter& store) -> Result<void> {
+      for (const uint32_t number : {1U, 2U}) {
+        KEYWARD_TRY(store.AnnounceVersion(kKey, Version(number)));
+        KEYWARD_TRY(store.ActivateVersion(Version(number)));
+      }
+      KEYWARD_TRY(store.RevokeVersion(Version(1).id));
+      KEYWARD_TRY(store.PutModule({"frontend", "web"}));
+      return store.PutPeer({"far", {9}});
+    }));
+    fresh.Close();
+    EXPECT_OK(fresh.TryOpen());
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(fresh.path().c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, edit, nullptr, nullptr, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
+    EXPECT_THAT(fresh.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
   }
 }
 
-TEST_F(StoreTest, AVersionOfNoKeyIsRefused) {
-  ASSERT_OK(store_->AnnounceVersion(kKey, Version(1)));
-  sqlite3* other = nullptr;
-  ASSERT_EQ(sqlite3_open(directory_.File("state.db").c_str(), &other), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(other, "DELETE FROM key", nullptr, nullptr, nullptr), SQLITE_OK);
-  EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
-  Reopen();
-  EXPECT_THAT(store_->Load(), FailsWith(ErrorCode::kDataCorrupt));
+TEST_F(StoreTest, AStoreUnderAnotherMasterKeyIsRefused) {
+  const testing_support::TestStore other;
+  SystemRng rng;
+  stored_.Close();
+  EXPECT_THAT(Store::Open(stored_.path(), other.Keys(), rng), FailsWith(ErrorCode::kDataCorrupt));
+}
+
+TEST_F(StoreTest, AFileThatIsMissingOrNoDatabaseIsRefused) {
+  SystemRng rng;
+  const TempDir directory;
+  EXPECT_THAT(Store::Open(directory.File("state.db"), stored_.Keys(), rng),
+              FailsWith(ErrorCode::kNotInitialised));
+  std::ofstream(directory.File("state.db")) << std::string(4096, 'x');
+  EXPECT_THAT(Store::Open(directory.File("state.db"), stored_.Keys(), rng),
+              FailsWith(ErrorCode::kDataCorrupt));
+}
+
+TEST_F(StoreTest, ATruncatedFileIsRefused) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  stored_.Close();
+  const auto whole = std::filesystem::file_size(stored_.path());
+  for (uintmax_t size = 0; size < whole; size += 1000) {
+    std::filesystem::resize_file(stored_.path(), whole - size - 1);
+    EXPECT_FALSE(stored_.TryOpen()) << whole - size - 1;
+  }
+}
+
+TEST_F(StoreTest, ACorruptedPageIsRefused) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  stored_.Close();
+  ASSERT_OK_AND_ASSIGN(const std::optional<Bytes> whole, ReadFile(stored_.path(), 1 << 20));
+  constexpr size_t kPage = 4096;
+  for (size_t page = 0; page < whole->size() / kPage; ++page) {
+    Bytes damaged = *whole;
+    for (size_t i = 0; i < kPage; i += 64) damaged.at(page * kPage + i) ^= 0x5a;
+    ASSERT_OK(ReplaceFile(stored_.path(), damaged));
+    EXPECT_FALSE(stored_.TryOpen()) << "page " << page;
+  }
+  ASSERT_OK(ReplaceFile(stored_.path(), *whole));
+  EXPECT_OK(stored_.TryOpen());
+}
+
+TEST_F(StoreTest, AStoreOfANewerKeywardIsLeftAlone) {
+  Edit("PRAGMA user_version = 99");
+  EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kConfiguration));
+}
+
+// As the first schema was written, which had no MAC.
+constexpr const char* kVersion1 = R"(
+  PRAGMA journal_mode = WAL;
+  CREATE TABLE key (
+    name TEXT PRIMARY KEY, algorithm TEXT NOT NULL, custody TEXT NOT NULL,
+    custodian TEXT NOT NULL, next_version INTEGER NOT NULL) STRICT;
+  CREATE TABLE version (
+    id BLOB PRIMARY KEY, key TEXT NOT NULL REFERENCES key(name) ON DELETE CASCADE,
+    number INTEGER NOT NULL, state INTEGER NOT NULL, spki BLOB NOT NULL,
+    reference BLOB NOT NULL, created INTEGER NOT NULL, UNIQUE (key, number)) STRICT;
+  CREATE TABLE module (name TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;
+  CREATE TABLE peer (name TEXT PRIMARY KEY, spki BLOB NOT NULL) STRICT;
+  INSERT INTO key VALUES ('web', 'ecdsa-p256', 'hardware', 'hsm', 2);
+  INSERT INTO version VALUES (x'000102030405060708090a0b0c0d0e0f', 'web', 1, 2, x'01', x'02', 1234);
+  INSERT INTO module VALUES ('frontend', 'web');
+  INSERT INTO peer VALUES ('far', x'09');
+  PRAGMA user_version = 1;
+)";
+
+TEST_F(StoreTest, AStoreOfTheFirstVersionIsReadForItsAdoptionAlone) {
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  sqlite3* old = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &old), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(old, kVersion1, nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(old), SQLITE_OK);
+  SystemRng rng;
+  EXPECT_THAT(Store::Open(path, stored_.Keys(), rng), FailsWith(ErrorCode::kNotInitialised));
+  ASSERT_OK_AND_ASSIGN(const StoredState state, Store::ReadUnauthenticated(path));
+  const std::string adopted = directory.File("adopted.db");
+  ASSERT_OK(Store::Create(adopted, stored_.Keys(), rng, 3, state));
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                       Store::Open(adopted, stored_.Keys(), rng));
+  ASSERT_OK_AND_ASSIGN(const StoredState read, store->Load());
+  ASSERT_EQ(read.versions.size(), 1U);
+  EXPECT_EQ(read.versions[0].state, VersionState::kActive);
+  EXPECT_EQ(read.versions[0].reference, Bytes{2});
+  EXPECT_EQ(read.versions[0].id[15], 15);
+  EXPECT_EQ(read.modules[0].key, "web");
+  EXPECT_EQ(read.peers[0].spki, Bytes{9});
+  EXPECT_EQ(store->epoch(), 3U);
+}
+
+TEST_F(StoreTest, AStoreWithAMacIsNotAdopted) {
+  stored_.Close();
+  EXPECT_THAT(Store::ReadUnauthenticated(stored_.path()), FailsWith(ErrorCode::kNotFound));
 }
 
 }  // namespace

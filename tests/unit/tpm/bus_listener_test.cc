@@ -60,7 +60,7 @@ TEST_F(BusListenerTest, HearsNoMasterKeyOnItsWayInOrOut) {
     ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
     ASSERT_OK_AND_ASSIGN(const Bytes record,
                          custodian->master_sealer().SealMaster(kId, secret_, key));
-    ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian->attester().ReadPcrs({0}));
+    ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian->attester()->ReadPcrs({0}));
     ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
     ASSERT_OK_AND_ASSIGN(const SecretBytes opened, custodian->master_sealer().UnsealMaster(
                                                        kId, record, std::span(&policy, 1)));

@@ -83,9 +83,9 @@ TEST_F(InterposerTest, CannotMakeUpTheValueOfACounter) {
 }
 
 TEST_F(InterposerTest, CannotMakeUpAPcr) {
-  ASSERT_OK(custodian_->attester().ReadPcrs({0}));
+  ASSERT_OK(custodian_->attester()->ReadPcrs({0}));
   FlipBitIn(TPM2_CC_PCR_Read, 45);
-  EXPECT_THAT(custodian_->attester().ReadPcrs({0}), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(custodian_->attester()->ReadPcrs({0}), FailsWith(ErrorCode::kCustodianUnavailable));
   EXPECT_EQ(Met(), 2);
 }
 
@@ -122,7 +122,7 @@ TEST_F(InterposerTest, CannotLeaveAMasterKeyHalfMade) {
   const PolicySigner authority;
   ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
   ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
-  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester().ReadPcrs({0}));
+  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester()->ReadPcrs({0}));
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
   MasterSealer& sealer = custodian_->master_sealer();
   for (const TPM2_CC command : {TPM2_CC_NV_DefineSpace, TPM2_CC_NV_Write, TPM2_CC_NV_WriteLock}) {
@@ -170,7 +170,7 @@ TEST_F(InterposerTest, WhatStaysHalfMadeIsFoundByItsIdAndDestroyed) {
 TEST_F(InterposerTest, PcrsThatChangeMeanwhileAreReadAndQuotedAgain) {
   PcrSelection all;
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) all.insert(pcr);
-  Attester& attester = custodian_->attester();
+  Attester& attester = *custodian_->attester();
   ExtendPcrAfter(TPM2_CC_PCR_Read, 2);
   ASSERT_OK_AND_ASSIGN(const PcrValues values, attester.ReadPcrs(all));
   EXPECT_EQ(Met(), 2);
@@ -187,9 +187,9 @@ TEST_F(InterposerTest, PcrsThatChangeMeanwhileAreReadAndQuotedAgain) {
 TEST_F(InterposerTest, PcrsThatChangeForEverEndInBusy) {
   constexpr int kForEver = 1000;
   ExtendPcrAfter(TPM2_CC_PCR_Read, kForEver);
-  EXPECT_THAT(custodian_->attester().MakeQuote({{1}}, {kTestPcr}),
+  EXPECT_THAT(custodian_->attester()->MakeQuote({{1}}, {kTestPcr}),
               FailsWith(ErrorCode::kCustodianBusy));
-  EXPECT_THAT(custodian_->attester().ReadPcrs({0, 1, 2, 3, 4, 5, 6, 7, kTestPcr}),
+  EXPECT_THAT(custodian_->attester()->ReadPcrs({0, 1, 2, 3, 4, 5, 6, 7, kTestPcr}),
               FailsWith(ErrorCode::kCustodianBusy));
   EXPECT_LT(Met(), 20);
 }
@@ -201,7 +201,7 @@ TEST_F(InterposerTest, PcrsThatChangeAfterThePolicyKeepTheMasterKeyShut) {
   ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
   ASSERT_OK_AND_ASSIGN(const Bytes record,
                        custodian_->master_sealer().SealMaster(kMaster, master, key));
-  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester().ReadPcrs({kTestPcr}));
+  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester()->ReadPcrs({kTestPcr}));
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
   ExtendPcrAfter(TPM2_CC_PolicyAuthorize, 1);
   EXPECT_THAT(custodian_->master_sealer().UnsealMaster(kMaster, record, std::span(&policy, 1)),

@@ -112,7 +112,7 @@ TEST_F(MemoryTest, AMasterKeyLeavesNoCopyOnItsWayInOrOut) {
   constexpr KeyId kId = {1};
   const PolicySigner authority;
   ASSERT_OK_AND_ASSIGN(const PublicKey key, authority.public_key());
-  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester().ReadPcrs({0}));
+  ASSERT_OK_AND_ASSIGN(const PcrValues pcrs, custodian_->attester()->ReadPcrs({0}));
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(pcrs));
   ASSERT_OK_AND_ASSIGN(SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
   const Needle needle(master);

@@ -134,7 +134,7 @@ TEST_F(TabrmdTest, CountersMasterKeyAndQuotesPassThroughIt) {
   ASSERT_OK_AND_ASSIGN(const SecretBytes master, SecretBytes::Random(kMasterKeySize, rng_));
   ASSERT_OK_AND_ASSIGN(const Bytes record, first->master_sealer().SealMaster(kId, master, key));
   for (const auto& custodian : {first.get(), second.get()}) {
-    ASSERT_OK_AND_ASSIGN(const Quote quote, custodian->attester().MakeQuote({{1}}, {0, 7}));
+    ASSERT_OK_AND_ASSIGN(const Quote quote, custodian->attester()->MakeQuote({{1}}, {0, 7}));
     ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, authority.Sign(quote.pcrs));
     ASSERT_OK_AND_ASSIGN(const SecretBytes opened, custodian->master_sealer().UnsealMaster(
                                                        kId, record, std::span(&policy, 1)));

@@ -51,7 +51,7 @@ Bytes PcrFile(const PcrValues& pcrs) {
 
 class TpmAttesterTest : public TpmTest {
  protected:
-  Attester& attester() { return custodian_->attester(); }
+  Attester& attester() { return *custodian_->attester(); }
 
   std::string Put(const std::string& name, ByteView contents) {
     const std::string path = files_.File(name);

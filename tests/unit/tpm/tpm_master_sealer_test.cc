@@ -28,7 +28,7 @@ class TpmMasterSealerTest : public TpmTest {
   MasterSealer& sealer() { return custodian_->master_sealer(); }
   // For the PCRs as they are now.
   Result<SignedPcrPolicy> SignNow(const PolicySigner& signer, const PcrSelection& pcrs = kPcrs) {
-    KEYWARD_ASSIGN(const PcrValues values, custodian_->attester().ReadPcrs(pcrs));
+    KEYWARD_ASSIGN(const PcrValues values, custodian_->attester()->ReadPcrs(pcrs));
     return signer.Sign(values);
   }
   Result<SecretBytes> Unseal(const std::vector<SignedPcrPolicy>& policies) {
@@ -219,7 +219,7 @@ TEST_F(TpmMasterSealerTest, WorksWhileEverySlotOfTheTpmIsInUse) {
   }
   ASSERT_OK_AND_ASSIGN(const SignedPcrPolicy policy, SignNow(authority_));
   EXPECT_THAT(Opens({policy}), IsOkAndHolds(true));
-  EXPECT_OK(custodian_->attester().MakeQuote(Bytes(8, 1), kPcrs));
+  EXPECT_OK(custodian_->attester()->MakeQuote(Bytes(8, 1), kPcrs));
 }
 
 }  // namespace

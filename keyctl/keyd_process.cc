@@ -1,0 +1,136 @@
+#include "keyctl/keyd_process.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "core/unique_fd.h"
+
+namespace keyward::keyctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxAnswer = 4096;
+constexpr int kNotStarted = 127;
+
+struct User {
+  uid_t uid;
+  gid_t gid;
+  std::vector<gid_t> groups;
+};
+
+std::unexpected<Error> SystemFailed(const std::string& what) {
+  return Fail(ErrorCode::kIo, what + ": " + std::strerror(errno));
+}
+
+Result<User> OwnerOf(const std::string& folder) {
+  struct stat info{};
+  if (stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    return Fail(ErrorCode::kNotFound, "there is no state directory " + folder +
+                                          "; make one that belongs to keyd's user, with mode 0700");
+  }
+  User user{info.st_uid, info.st_gid, {info.st_gid}};
+  if (const passwd* entry = getpwuid(user.uid)) {  // NOLINT: before any thread starts
+    user.gid = entry->pw_gid;
+    int count = 64;
+    user.groups.resize(static_cast<size_t>(count));
+    if (getgrouplist(entry->pw_name, user.gid, user.groups.data(), &count) < 0) {
+      return Fail(ErrorCode::kIo, "the groups of the state directory's owner cannot be read");
+    }
+    user.groups.resize(static_cast<size_t>(count));
+  }
+  return user;
+}
+
+// In the build tree beside keyctl; installed, in the folder above.
+Result<std::string> FindKeyd() {
+  std::error_code error;
+  const fs::path own = fs::read_symlink("/proc/self/exe", error);
+  for (const fs::path& candidate :
+       {own.parent_path() / "keyd", own.parent_path().parent_path() / "keyd"}) {
+    if (access(candidate.c_str(), X_OK) == 0 && !fs::is_directory(candidate, error)) {
+      return candidate.string();
+    }
+  }
+  return Fail(ErrorCode::kNotFound, "there is no keyd beside this keyctl");
+}
+
+// In the child, where only what is safe after a fork may be called.
+[[noreturn]] void BecomeKeyd(const User& user, int answer, char* const* arguments) {
+  const bool ready =
+      dup2(answer, STDOUT_FILENO) >= 0 &&
+      (geteuid() == user.uid || (setgroups(user.groups.size(), user.groups.data()) == 0 &&
+                                 setresgid(user.gid, user.gid, user.gid) == 0 &&
+                                 setresuid(user.uid, user.uid, user.uid) == 0));
+  if (ready) execv(arguments[0], arguments);
+  _exit(kNotStarted);
+}
+
+Result<std::string> ReadAll(int fd) {
+  std::string text;
+  std::array<char, 512> buffer{};
+  while (text.size() < kMaxAnswer) {
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemFailed("reading keyd's answer");
+    if (got == 0) break;
+    text.append(buffer.data(), static_cast<size_t>(got));
+  }
+  return text;
+}
+
+// "Code message", as keyd writes it before it ends with a failure.
+Error ParseFailure(std::string_view answer, int status) {
+  const size_t space = answer.find(' ');
+  const std::optional<ErrorCode> code = ErrorCodeFromName(answer.substr(0, space));
+  if (!code || space == std::string_view::npos) {
+    return {ErrorCode::kInternal, "keyd ended with status " + std::to_string(status)};
+  }
+  std::string_view message = answer.substr(space + 1);
+  message = message.substr(0, message.find('\n'));
+  return {*code, std::string(message)};
+}
+
+}  // namespace
+
+Result<void> RunKeyd(const std::vector<std::string>& arguments,
+                     const std::string& state_directory) {
+  KEYWARD_ASSIGN(const User user, OwnerOf(state_directory));
+  if (geteuid() != 0 && geteuid() != user.uid) {
+    return Fail(ErrorCode::kPermissionDenied,
+                "the state directory belongs to another user: run this as root or as that user");
+  }
+  KEYWARD_ASSIGN(std::string program, FindKeyd());
+  std::vector<std::string> words = arguments;
+  std::vector<char*> argv = {program.data()};
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return SystemFailed("pipe");
+  const UniqueFd from_keyd(ends[0]);
+  UniqueFd to_us(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) return SystemFailed("fork");
+  if (child == 0) BecomeKeyd(user, to_us.get(), argv.data());
+  to_us.Reset();
+  const Result<std::string> answer = ReadAll(from_keyd.get());
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return SystemFailed("waiting for keyd");
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  KEYWARD_TRY(answer);
+  return Fail(ParseFailure(*answer, status));
+}
+
+}  // namespace keyward::keyctl

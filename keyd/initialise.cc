@@ -1,0 +1,136 @@
+#include "keyd/initialise.h"
+
+#include <future>
+#include <utility>
+
+#include "core/file.h"
+#include "keyd/master_key.h"
+#include "keyd/master_record.h"
+#include "keyd/store.h"
+
+namespace keyward {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Runs `work` on a thread of the custodian and waits for it.
+Result<void> RunOn(CustodianPool& pool, std::function<Result<void>(Custodian&)> work) {
+  auto answer = std::make_shared<std::promise<Result<void>>>();
+  KEYWARD_TRY(pool.Submit(
+      0, [answer, work = std::move(work)](Result<Custodian*> custodian) -> Result<void> {
+        Result<void> outcome = custodian ? work(**custodian) : Fail(custodian.error());
+        answer->set_value(outcome);
+        return outcome;
+      }));
+  return answer->get_future().get();
+}
+
+Result<CustodianPool*> Find(KeyRingPools& pools, const std::string& custodian) {
+  const auto found = pools.find(custodian);
+  if (found == pools.end()) {
+    return Fail(ErrorCode::kConfiguration, "security.yaml configures no '" + custodian + "'");
+  }
+  return found->second.get();
+}
+
+Result<void> RemoveFromHardware(Custodian& custodian, const MasterRecord& record) {
+  KEYWARD_TRY(custodian.master_sealer().DestroyMaster(record.seal));
+  return custodian.counter().Destroy(record.counter);
+}
+
+// What an initialisation that did not come to its end has left.
+Result<void> CleanUp(KeyRingPools& pools, const fs::path& directory) {
+  KEYWARD_ASSIGN(const std::optional<MasterRecord> draft,
+                 ReadMasterRecord(directory / kMasterDraft));
+  KEYWARD_TRY(RemoveFile(directory / kStateDraft));
+  KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-wal")));
+  KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-shm")));
+  if (!draft) return {};
+  KEYWARD_ASSIGN(CustodianPool* const pool, Find(pools, draft->custodian));
+  KEYWARD_TRY(RunOn(
+      *pool, [&draft](Custodian& custodian) { return RemoveFromHardware(custodian, *draft); }));
+  return RemoveFile(directory / kMasterDraft);
+}
+
+Result<StoredState> StateToAdopt(const fs::path& directory, bool adopt) {
+  Result<StoredState> state = Store::ReadUnauthenticated(directory / kStateFile);
+  if (!state && state.error().code() == ErrorCode::kNotFound) {
+    KEYWARD_ASSIGN(const bool there, FileExists(directory / kStateFile));
+    if (!there) return StoredState{};
+  }
+  if (!state || !adopt) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "there is a state.db already: put back its master-key file, or move it away; one "
+                "of an earlier Keyward, without a master key, is taken over with --adopt");
+  }
+  return state;
+}
+
+struct HardwarePart {
+  Bytes record;
+  uint64_t counter = 0;
+};
+
+Result<HardwarePart> MakeInHardware(CustodianPool& pool, const MasterRecord& draft,
+                                    const MasterKey& master,
+                                    const std::optional<PublicKey>& authority) {
+  HardwarePart part;
+  KEYWARD_TRY(RunOn(pool, [&](Custodian& custodian) -> Result<void> {
+    KEYWARD_ASSIGN(part.counter, custodian.counter().Create(draft.counter));
+    KEYWARD_ASSIGN(part.record,
+                   custodian.master_sealer().SealMaster(draft.seal, master.bytes(), authority));
+    return {};
+  }));
+  return part;
+}
+
+Result<void> MakeStore(const fs::path& path, const MasterKey& master, uint64_t epoch,
+                       const StoredState& state, Rng& rng) {
+  StoreKeys keys;
+  KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
+  KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+  KEYWARD_TRY(Store::Create(path, std::move(keys), rng, epoch, state));
+  // Closed by now, which has moved everything into the one file.
+  KEYWARD_ASSIGN(const bool rest, FileExists(path.string() + "-wal"));
+  if (!rest) return {};
+  return Fail(ErrorCode::kIo, "the new state.db could not be written to its end");
+}
+
+}  // namespace
+
+Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
+                        const fs::path& directory, Rng& rng) {
+  KEYWARD_ASSIGN(const std::optional<MasterRecord> there,
+                 ReadMasterRecord(directory / kMasterFile));
+  if (there) return Fail(ErrorCode::kAlreadyExists, "there is a master key already");
+  KEYWARD_ASSIGN(CustodianPool* const pool, Find(pools, wanted.custodian));
+  KEYWARD_TRY(CleanUp(pools, directory));
+  KEYWARD_ASSIGN(const StoredState state, StateToAdopt(directory, wanted.adopt));
+
+  KEYWARD_ASSIGN(const MasterKey master, MasterKey::Make(rng));
+  KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
+  MasterRecord record{.custodian = wanted.custodian,
+                      .seal = {},
+                      .counter = {},
+                      .check = ToBytes(check.RevealSecret()),
+                      .authority = wanted.authority ? wanted.authority->spki() : Bytes(),
+                      .record = {}};
+  rng.Fill(record.seal);
+  rng.Fill(record.counter);
+  KEYWARD_TRY(ReplaceFile(directory / kMasterDraft, Encode(record)));
+  KEYWARD_ASSIGN(const HardwarePart part, MakeInHardware(*pool, record, master, wanted.authority));
+  record.record = part.record;
+  KEYWARD_TRY(MakeStore(directory / kStateDraft, master, part.counter, state, rng));
+  // From here on it is made: what is left is finished by the next start.
+  KEYWARD_TRY(ReplaceFile(directory / kMasterFile, Encode(record)));
+  return FinishInitialisation(directory);
+}
+
+Result<void> FinishInitialisation(const fs::path& directory) {
+  KEYWARD_ASSIGN(const bool unfinished, FileExists(directory / kMasterDraft));
+  if (!unfinished) return {};
+  KEYWARD_TRY(MoveFile(directory / kStateDraft, directory / kStateFile));
+  return RemoveFile(directory / kMasterDraft);
+}
+
+}  // namespace keyward

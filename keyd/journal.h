@@ -1,0 +1,73 @@
+// Every change of what is stored, one after the other, and confirmed by hardware.
+//
+// An old copy of the store is as authentic as the latest one. What tells them apart is its epoch,
+// which a counter in hardware follows: a commit writes epoch n+1 to disk, then has the counter
+// count to n+1, and only then is the change said to be done. At start the two are equal, or the
+// store is one ahead of a crash in between; an older store is refused. Every start advances both,
+// so that a copy from within that moment cannot come back later either.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "keyd/store.h"
+
+namespace keyward {
+
+// Belongs to the bus thread.
+class Journal : public std::enable_shared_from_this<Journal> {
+ public:
+  struct Outcome {
+    bool written;         // on disk, and will be found by the next start
+    Result<void> result;  // an error beside `written`: an old copy could still take its place
+  };
+  using Done = std::function<void(const Outcome&)>;
+  // Brings the counter to `epoch`, from the value below or from that value itself; calls back once,
+  // here or later on this thread. Errors: kRolledBack (it is elsewhere), the custodian's.
+  using Confirm = std::function<void(uint64_t epoch, std::function<void(Result<void>)>)>;
+
+  // `owed`: a crash left the store one ahead of the counter.
+  Journal(Store& store, Confirm confirm, bool owed)
+      : store_(store), confirm_(std::move(confirm)), owed_(owed) {}
+
+  // A lifecycle event. Nothing is written while hardware has yet to confirm what was written
+  // before. `done` is called once.
+  void Commit(Store::Change change, Done done);
+  // The same for what must not wait, such as revocations: written in any case.
+  void CommitRegardless(Store::Change change, Done done);
+  // What may be lost without harm; confirmed by nobody. Errors: the store's.
+  Result<void> Note(const Store::Change& change);
+  // The hardware serves again: confirms what it owes.
+  void Resume();
+  // Nothing is written any more; what waits is told kSealed. To be called before the store or
+  // whatever changes refer to goes.
+  void Stop();
+
+ private:
+  struct Entry {
+    Store::Change change;
+    Done done;
+    bool regardless;
+  };
+
+  void Push(Entry entry);
+  void Next();
+  void Write();
+  void ConfirmOwed();
+  // Runs `then` when the counter has come to the store's epoch, or failed to.
+  void AwaitCounter(const std::function<void(const Result<void>&)>& then);
+  // Ends the entry that is worked on.
+  void Finish(const Outcome& outcome);
+
+  Store& store_;
+  const Confirm confirm_;
+  std::deque<Entry> queue_;
+  std::optional<Entry> current_;
+  bool current_is_written_ = false;
+  bool owed_;  // the store is ahead of the counter
+  bool stopped_ = false;
+};
+
+}  // namespace keyward

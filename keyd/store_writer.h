@@ -1,0 +1,53 @@
+// The changes that a transaction of the store may make.
+#pragma once
+
+#include "core/rng.h"
+#include "core/secret_bytes.h"
+#include "keyd/store_records.h"
+
+struct sqlite3;
+
+namespace keyward {
+
+// Lives during one Store::Commit, which makes one: all of its changes are on disk in the end, or
+// none. Errors of every function: kIo (disk full, not writable), kDataCorrupt.
+class StoreWriter {
+ public:
+  // A new key's first version or a known key's next one, both pending.
+  Result<void> AnnounceVersion(const KeyRecord& key, const VersionRecord& version);
+  // pending -> active with what the custodian gave; the version that was active retires.
+  Result<void> ActivateVersion(const VersionRecord& version);
+  // Removes a version that is still pending, and its key if it has no other.
+  Result<void> ForgetPending(const KeyId& id);
+  Result<void> RevokeVersion(const KeyId& id);
+  // Every version that the key has by now.
+  Result<void> RevokeKey(const std::string& name);
+  // With its versions, and the enrolments of the modules whose identity it was: a key that is made
+  // later under the same name must not become anybody's identity by itself.
+  Result<void> DeleteKey(const std::string& name);
+
+  Result<void> PutModule(const ModuleRecord& module);
+  Result<void> DeleteModule(const std::string& name);
+  Result<void> PutPeer(const PeerRecord& peer);
+  Result<void> DeletePeer(const std::string& name);
+  // Everything of another store, into an empty one.
+  Result<void> PutState(const StoredState& state);
+
+  StoreWriter(const StoreWriter&) = delete;
+  StoreWriter& operator=(const StoreWriter&) = delete;
+
+ private:
+  friend class Store;
+  StoreWriter(sqlite3* database, const SecretBytes& wrapping_key, Rng& rng)
+      : database_(database), wrapping_key_(wrapping_key), rng_(rng) {}
+
+  Result<void> PutKey(const KeyRecord& key);
+  Result<void> InsertVersion(const VersionRecord& version);
+  Result<Bytes> Wrapped(const VersionRecord& version);
+
+  sqlite3* database_;
+  const SecretBytes& wrapping_key_;
+  Rng& rng_;
+};
+
+}  // namespace keyward

@@ -1,0 +1,287 @@
+#include "keyd/unsealer.h"
+
+#include <sodium.h>
+
+#include <utility>
+
+#include "core/file.h"
+#include "keyd/epoch_counter.h"
+#include "keyd/initialise.h"
+#include "keyd/log.h"
+
+namespace keyward {
+namespace {
+
+const PcrSelection kDefaultPcrs = {7};  // the state of Secure Boot
+
+Error SealedByAdmin() {
+  return {ErrorCode::kSealed, "an administrator has sealed the service: keyctl unseal"};
+}
+
+Error NoPcrs() {
+  return {
+      ErrorCode::kNotSupported,
+      "the master key is in an HSM, which knows nothing of the boot: there are no PCR policies"};
+}
+
+// Whether it may pass without anybody changing what is stored.
+bool MayPass(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kCustodianUnavailable:
+    case ErrorCode::kCustodianBusy:
+    case ErrorCode::kCustodianReplaced:
+    case ErrorCode::kCustodianCleared:
+    case ErrorCode::kCircuitBreakerOpen:
+    case ErrorCode::kLockedOut:
+    case ErrorCode::kPinRejected:
+    case ErrorCode::kPcrMismatch:
+    case ErrorCode::kBusy:
+    case ErrorCode::kSealed:
+    case ErrorCode::kIo:
+    case ErrorCode::kResourceExhausted:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The master key first: what depends on it is useless from then on.
+Result<void> DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
+                        const std::vector<KeyReference>& keys) {
+  if (record) KEYWARD_TRY(custodian.master_sealer().DestroyMaster(record->seal));
+  for (const KeyReference& key : keys) KEYWARD_TRY(custodian.signer().DestroyKey(key));
+  if (record) KEYWARD_TRY(custodian.counter().Destroy(record->counter));
+  return {};
+}
+
+Error Destroyed(const Error& error) {
+  return Error(ErrorCode::kNotInitialised,
+               "the hardware no longer has its part of the master key: it was destroyed, or this "
+               "is other hardware; bring that back, restore a backup, or keyctl init anew")
+      .WithCause(error.message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
+                                                   std::filesystem::path state_directory) {
+  KEYWARD_ASSIGN(std::optional<MasterRecord> record,
+                 ReadMasterRecord(state_directory / kMasterFile));
+  if (!record) {
+    return Fail(ErrorCode::kNotInitialised, "there is no master key yet: run keyctl init");
+  }
+  if (!daemon.pools.contains(record->custodian)) {
+    return Fail(ErrorCode::kConfiguration, "the master key is in the '" + record->custodian +
+                                               "', which security.yaml does not configure");
+  }
+  KEYWARD_TRY(FinishInitialisation(state_directory));
+  daemon.sealed_because = Error(ErrorCode::kSealed, "keyd is starting");
+  KEYWARD_ASSIGN(PcrPolicies policies, PcrPolicies::Read(state_directory / "pcr-policies"));
+  return std::unique_ptr<Unsealer>(
+      new Unsealer(daemon, std::move(state_directory), std::move(*record), std::move(policies)));
+}
+
+void Unsealer::TryUnseal(const Done& done) {
+  if (daemon_.vault != nullptr) return done({});
+  waiting_.push_back(done);
+  if (waiting_.size() > 1) return;
+  const Result<bool> sealed = FileExists(SealMark());
+  if (!sealed) return Finish(Fail(sealed.error()));
+  if (*sealed) return Finish(Fail(SealedByAdmin()));
+  auto finish = [this](Result<Released> released) {
+    auto shared = std::make_shared<Result<Released>>(std::move(released));
+    daemon_.post([this, shared] { OnReleased(std::move(*shared)); });
+  };
+  const Result<void> queued = pool().Submit(
+      0,
+      [record = record_, policies = policies_.all(),
+       finish](Result<Custodian*> custodian) -> Result<void> {
+        if (!custodian) {
+          finish(Fail(custodian.error()));
+          return Fail(custodian.error());
+        }
+        Result<SecretBytes> master =
+            (*custodian)->master_sealer().UnsealMaster(record.seal, record.record, policies);
+        if (!master) {
+          finish(Fail(master.error()));
+          return Fail(master.error());
+        }
+        const Result<uint64_t> counter = (*custodian)->counter().Read(record.counter);
+        if (!counter) {
+          finish(Fail(counter.error()));
+          return Fail(counter.error());
+        }
+        finish(Released{std::move(*master), *counter});
+        return {};
+      });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+void Unsealer::Unseal(const Done& done) {
+  if (Result<void> removed = RemoveFile(SealMark()); !removed) return done(std::move(removed));
+  TryUnseal(done);
+}
+
+Result<void> Unsealer::Seal() {
+  candidate_.reset();  // which ends an attempt that is under way
+  daemon_.vault.reset();
+  daemon_.on_vault_changed();
+  for (const auto& [name, pool] : daemon_.pools) pool->DropCustodians();
+  Finish(Fail(SealedByAdmin()));
+  return ReplaceFile(SealMark(), {});
+}
+
+void Unsealer::ZeroizeAll(const Done& done) {
+  std::map<std::string, std::vector<KeyReference>> keys;
+  if (daemon_.vault != nullptr) keys = daemon_.vault->keys().HardwareReferences();
+  const Result<void> sealed = Seal();
+  keys.try_emplace(record_.custodian);
+  struct Progress {
+    size_t left;
+    Result<void> outcome;
+  };
+  auto progress = std::make_shared<Progress>(Progress{keys.size(), sealed});
+  for (const auto& [name, references] : keys) {
+    auto finish = [post = daemon_.post, progress, done](const Result<void>& destroyed) {
+      post([progress, done, destroyed] {
+        if (progress->outcome && !destroyed) progress->outcome = destroyed;
+        if (--progress->left == 0) done(progress->outcome);
+      });
+    };
+    const std::optional<MasterRecord> record =
+        name == record_.custodian ? std::optional(record_) : std::nullopt;
+    const Result<void> queued = daemon_.pools.at(name)->Submit(
+        0, [references, record, finish](Result<Custodian*> custodian) -> Result<void> {
+          Result<void> destroyed = custodian ? DestroyAll(**custodian, record, references)
+                                             : Result<void>(Fail(custodian.error()));
+          finish(destroyed);
+          return destroyed;
+        });
+    if (!queued) finish(Fail(queued.error()));
+  }
+}
+
+Result<void> Unsealer::AddPcrPolicy(const SignedPcrPolicy& policy) {
+  if (record_.authority.empty()) return Fail(NoPcrs());
+  KEYWARD_ASSIGN(const PublicKey authority, PublicKey::FromSpki(record_.authority));
+  KEYWARD_TRY(policies_.Add(policy, authority));
+  Log(LogLevel::kNotice, "a signed PCR policy was added");
+  if (daemon_.sealed_because.code() == ErrorCode::kPcrMismatch) {
+    TryUnseal([](const Result<void>&) {});
+  }
+  return {};
+}
+
+void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
+  if (record_.authority.empty()) return done(Fail(NoPcrs()));
+  PcrSelection pcrs = also;
+  if (!policies_.all().empty()) pcrs.merge(PcrSelection(policies_.all().front().pcrs));
+  if (pcrs.empty()) pcrs = kDefaultPcrs;
+  auto finish = [this, done](const Result<PcrValues>& values) {
+    daemon_.post([this, done, values] {
+      if (!values) return done(Fail(values.error()));
+      done(PcrState{record_.authority, *values, policies_.all()});
+    });
+  };
+  const Result<void> queued =
+      pool().Submit(0, [pcrs, finish](Result<Custodian*> custodian) -> Result<void> {
+        Result<PcrValues> values = Fail(NoPcrs());
+        if (!custodian) {
+          values = Fail(custodian.error());
+        } else if (Attester* attester = (*custodian)->attester()) {
+          values = attester->ReadPcrs(pcrs);
+        }
+        finish(values);
+        if (!values) return Fail(values.error());
+        return {};
+      });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+void Unsealer::OnHealthy(CustodianPool& custodian) {
+  const bool has_master_key = custodian.name() == record_.custodian;
+  if (daemon_.vault == nullptr) {
+    if (has_master_key) TryUnseal([](const Result<void>&) {});
+    return;
+  }
+  if (has_master_key) daemon_.vault->journal().Resume();
+  daemon_.vault->keys().SweepPending(custodian);
+}
+
+Result<StoreKeys> Unsealer::KeysFrom(SecretBytes bytes) const {
+  KEYWARD_ASSIGN(const MasterKey master, MasterKey::FromBytes(std::move(bytes)));
+  KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
+  if (!check.Equals(record_.check)) {
+    return Fail(Error(ErrorCode::kDataCorrupt,
+                      "what the hardware released is not the master key of this state directory: "
+                      "put back the master-key file that belongs to it, or restore a backup")
+                    .WithAction(Action::kProvision));
+  }
+  StoreKeys keys;
+  KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
+  KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+  return keys;
+}
+
+void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
+  auto finish = [post = daemon_.post, done](const Result<void>& confirmed) {
+    post([done, confirmed] { done(confirmed); });
+  };
+  const Result<void> queued = pool().Submit(
+      0, [id = record_.counter, epoch, finish](Result<Custodian*> custodian) -> Result<void> {
+        Result<void> raised = custodian ? RaiseTo((*custodian)->counter(), id, epoch)
+                                        : Result<void>(Fail(custodian.error()));
+        finish(raised);
+        return raised;
+      });
+  if (!queued) finish(Fail(queued.error()));
+}
+
+Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
+  KEYWARD_ASSIGN(StoreKeys keys, KeysFrom(std::move(released.master)));
+  KEYWARD_ASSIGN(std::unique_ptr<Store> store,
+                 Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
+  KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
+  const auto confirm = [this](uint64_t epoch, const Done& done) { ConfirmEpoch(epoch, done); };
+  return Vault::Create({std::move(store), released.counter, confirm, daemon_.pools, daemon_.clock,
+                        daemon_.rng, daemon_.post});
+}
+
+void Unsealer::OnReleased(Result<Released> released) {
+  if (waiting_.empty()) return;
+  if (!released) {
+    const bool gone = released.error().code() == ErrorCode::kNotFound;
+    return Finish(Fail(gone ? Destroyed(released.error()) : released.error()));
+  }
+  Result<std::unique_ptr<Vault>> vault = OpenVault(std::move(*released));
+  if (!vault) return Finish(Fail(vault.error()));
+  candidate_ = std::move(*vault);
+  // The start counts: see journal.h.
+  candidate_->journal().Commit(
+      [](StoreWriter&) -> Result<void> { return {}; },
+      [this](const Journal::Outcome& outcome) { OnConfirmed(outcome.result); });
+}
+
+void Unsealer::OnConfirmed(const Result<void>& confirmed) {
+  if (confirmed) {
+    daemon_.vault = std::move(candidate_);
+    daemon_.on_vault_changed();
+  }
+  Finish(confirmed);
+}
+
+void Unsealer::Finish(const Result<void>& outcome) {
+  if (outcome) {
+    has_served_ = true;
+    Log(LogLevel::kNotice, "serves: {} keys", daemon_.vault->keys().keys().size());
+  } else {
+    if (daemon_.sealed_because.message() != outcome.error().message()) {
+      LogError("sealed", outcome.error());
+    }
+    daemon_.sealed_because = outcome.error();
+    if (!has_served_ && !MayPass(outcome.error().code())) fatal_ = outcome.error();
+  }
+  for (const Done& done : std::exchange(waiting_, {})) done(outcome);
+}
+
+}  // namespace keyward

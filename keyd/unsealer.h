@@ -1,0 +1,98 @@
+// How keyd comes to serve, and how it stops to.
+//
+// Starting is unsealing: the custodian releases the master key and the counter, the store is
+// checked against both, and only then is there a vault. Whatever keeps that from happening is why
+// the service is sealed. A cause that can pass by itself (hardware that is away, PCRs without a
+// signed policy) is waited out; any other, before keyd has served, ends it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "keyd/daemon.h"
+#include "keyd/master_key.h"
+#include "keyd/master_record.h"
+#include "keyd/pcr_policies.h"
+
+namespace keyward {
+
+struct PcrState {
+  Bytes authority;  // SPKI
+  PcrValues values;
+  std::vector<SignedPcrPolicy> policies;
+};
+
+// Belongs to the bus thread.
+class Unsealer {
+ public:
+  using PcrStateDone = std::function<void(Result<PcrState>)>;
+  using Done = std::function<void(Result<void>)>;
+
+  // Reads what the state directory says. Errors: kNotInitialised, kDataCorrupt, kIo, kConfiguration
+  // (the custodian that has the master key is not configured).
+  static Result<std::unique_ptr<Unsealer>> Create(Daemon& daemon,
+                                                  std::filesystem::path state_directory);
+
+  // Tries, unless an admin has sealed the service. `done` is told the outcome: kSealed when it
+  // stays sealed by an admin's wish.
+  void TryUnseal(const Done& done);
+  // Ends what an admin's Seal began, and tries.
+  void Unseal(const Done& done);
+  // Wipes every key, and stays so over restarts until Unseal. Errors: kIo (it is sealed, but a
+  // restart will unseal).
+  Result<void> Seal();
+  // Seals, then destroys the hardware's parts for good: of the master key, without which nothing
+  // that is stored can be opened, and every key of custody hardware that the vault knew. Memory is
+  // wiped before this returns; `done` is told when the hardware has done its part, or the first
+  // reason why it has not: then it can be repeated. Errors: kIo, the custodian's.
+  void ZeroizeAll(const Done& done);
+  // What the TPM that has the master key measures just now, in the PCRs of the latest policy and
+  // `also`; and who has to sign it. Errors: kNotSupported (an HSM has the master key), the
+  // custodian's.
+  void ShowPcrs(const PcrSelection& also, const PcrStateDone& done);
+  // Takes a policy that the authority signed, and tries to unseal if that is what was missing.
+  // Errors: kNotSupported, those of PcrPolicies::Add.
+  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy);
+  // To be called when `custodian` was found to serve.
+  void OnHealthy(CustodianPool& custodian);
+
+  // Why keyd cannot go on, when it never came to serve.
+  const std::optional<Error>& fatal() const { return fatal_; }
+
+ private:
+  struct Released {
+    SecretBytes master;
+    uint64_t counter;
+  };
+
+  Unsealer(Daemon& daemon, std::filesystem::path state_directory, MasterRecord record,
+           PcrPolicies policies)
+      : daemon_(daemon),
+        directory_(std::move(state_directory)),
+        record_(std::move(record)),
+        policies_(std::move(policies)) {}
+
+  CustodianPool& pool() const { return *daemon_.pools.at(record_.custodian); }
+  std::filesystem::path SealMark() const { return directory_ / "sealed"; }
+  Result<StoreKeys> KeysFrom(SecretBytes master) const;
+  Result<std::unique_ptr<Vault>> OpenVault(Released released);
+  // What the vault's journal asks for; the unsealer outlives every vault that it opened.
+  void ConfirmEpoch(uint64_t epoch, const Done& done);
+  void OnReleased(Result<Released> released);
+  void OnConfirmed(const Result<void>& confirmed);
+  void Finish(const Result<void>& outcome);
+
+  Daemon& daemon_;
+  const std::filesystem::path directory_;
+  const MasterRecord record_;
+  PcrPolicies policies_;
+  std::vector<Done> waiting_;         // for the attempt that is under way
+  std::unique_ptr<Vault> candidate_;  // opened, and not yet confirmed
+  bool has_served_ = false;
+  std::optional<Error> fatal_;
+};
+
+}  // namespace keyward

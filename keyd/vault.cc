@@ -1,0 +1,25 @@
+#include "keyd/vault.h"
+
+#include <utility>
+
+namespace keyward {
+
+Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
+  std::unique_ptr<Vault> vault(new Vault);
+  vault->store_ = std::move(parts.store);
+  vault->journal_ = std::make_shared<Journal>(*vault->store_, std::move(parts.confirm),
+                                              vault->store_->epoch() != parts.counter);
+  KEYWARD_ASSIGN(const StoredState state, vault->store_->Load());
+  KEYWARD_ASSIGN(vault->registry_, Registry::Create(*vault->journal_, state));
+  KEYWARD_ASSIGN(vault->keys_, KeyRing::Create({*vault->journal_, parts.pools, parts.clock,
+                                                parts.rng, std::move(parts.post)},
+                                               state));
+  return vault;
+}
+
+Vault::~Vault() {
+  journal_->Stop();
+  if (keys_ != nullptr) keys_->Seal();
+}
+
+}  // namespace keyward

@@ -1,0 +1,45 @@
+// What keyd has only while it is unsealed: the stored state, and the keys in it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "keyd/journal.h"
+#include "keyd/key_ring.h"
+#include "keyd/registry.h"
+#include "keyd/store.h"
+
+namespace keyward {
+
+// Belongs to the bus thread. Its end seals: what waits is told so, and no key stays unsealed.
+class Vault {
+ public:
+  struct Parts {
+    std::unique_ptr<Store> store;
+    uint64_t counter;  // what the hardware has counted to
+    Journal::Confirm confirm;
+    KeyRingPools& pools;
+    const Clock& clock;
+    Rng& rng;
+    KeyRing::Post post;
+  };
+  // Errors: kDataCorrupt, kIo.
+  static Result<std::unique_ptr<Vault>> Create(Parts parts);
+  ~Vault();
+  Vault(const Vault&) = delete;
+  Vault& operator=(const Vault&) = delete;
+
+  Journal& journal() { return *journal_; }
+  Registry& registry() { return *registry_; }
+  KeyRing& keys() { return *keys_; }
+
+ private:
+  Vault() = default;
+
+  std::unique_ptr<Store> store_;
+  std::shared_ptr<Journal> journal_;
+  std::unique_ptr<Registry> registry_;
+  std::shared_ptr<KeyRing> keys_;
+};
+
+}  // namespace keyward

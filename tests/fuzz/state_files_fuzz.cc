@@ -1,0 +1,19 @@
+// The parsers of keyd's own files, fed with anything: what they accept is written again as the same
+// bytes.
+#include <algorithm>
+
+#include "keyd/master_record.h"
+#include "keyd/pcr_policies.h"
+#include "tests/fuzz/require.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using keyward::fuzz::Require;
+  const keyward::ByteView input(data, size);
+  if (const auto record = keyward::DecodeMasterRecord(input)) {
+    Require(std::ranges::equal(keyward::Encode(*record), input));
+  }
+  if (const auto policies = keyward::DecodePcrPolicies(input)) {
+    Require(std::ranges::equal(keyward::Encode(*policies), input));
+  }
+  return 0;
+}

@@ -1,0 +1,118 @@
+#include "keyd/initialise.h"
+
+#include "core/file.h"
+#include "keyd/master_key.h"
+#include "keyd/master_record.h"
+#include "keyd/store.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/matchers.h"
+#include "tests/support/temp_dir.h"
+#include "tests/unit/keyd/hooked_custodian.h"
+
+namespace keyward {
+namespace {
+
+using testing_support::FailsWith;
+
+class InitialiseTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    pools_["hsm"] = std::make_unique<CustodianPool>(
+        "hsm", testing_support::HookedFactory(hardware_, hooks_), 1, clock_);
+  }
+  Result<void> Init(bool adopt = false) {
+    return Initialise({"hsm", std::nullopt, adopt}, pools_, directory_.path(), rng_);
+  }
+  bool IsThere(const std::string& name) {
+    return FileExists(directory_.path() / name).value_or(true);
+  }
+  std::optional<MasterRecord> Record() {
+    return ReadMasterRecord(directory_.path() / kMasterFile).value();
+  }
+  // Whether the hardware releases a master key that opens the store.
+  Result<void> Open() {
+    KEYWARD_ASSIGN(const std::unique_ptr<Custodian> custodian, hardware_.Make());
+    const MasterRecord record = Record().value();
+    KEYWARD_ASSIGN(SecretBytes bytes,
+                   custodian->master_sealer().UnsealMaster(record.seal, record.record, {}));
+    KEYWARD_ASSIGN(const MasterKey master, MasterKey::FromBytes(std::move(bytes)));
+    StoreKeys keys;
+    KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
+    KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+    KEYWARD_ASSIGN(const std::unique_ptr<Store> store,
+                   Store::Open(directory_.File(kStateFile), std::move(keys), rng_));
+    KEYWARD_ASSIGN(const uint64_t counter, custodian->counter().Read(record.counter));
+    if (store->epoch() != counter) return Fail(ErrorCode::kRolledBack, "another epoch");
+    return {};
+  }
+
+  testing_support::TempDir directory_;
+  testing_support::FakeClock clock_;
+  SystemRng rng_;
+  fakes::FakeHardware hardware_;
+  testing_support::CustodianHooks hooks_;
+  KeyRingPools pools_;
+};
+
+TEST_F(InitialiseTest, MakesAMasterKeyAndAStoreUnderIt) {
+  ASSERT_OK(Init());
+  EXPECT_OK(Open());
+  EXPECT_FALSE(IsThere(kMasterDraft));
+  EXPECT_FALSE(IsThere(kStateDraft));
+  EXPECT_EQ(hardware_.MasterCount(), 1U);
+}
+
+TEST_F(InitialiseTest, HappensOnce) {
+  ASSERT_OK(Init());
+  const Bytes record = Record()->record;
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kAlreadyExists));
+  EXPECT_EQ(Record()->record, record);
+}
+
+TEST_F(InitialiseTest, NeedsTheCustodianToBeConfigured) {
+  EXPECT_THAT(Initialise({"tpm", std::nullopt, false}, pools_, directory_.path(), rng_),
+              FailsWith(ErrorCode::kConfiguration));
+}
+
+TEST_F(InitialiseTest, WithoutHardwareNothingIsMadeAndItCanBeRepeated) {
+  hardware_.SetAvailable(false);
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_FALSE(IsThere(kMasterFile));
+  hardware_.SetAvailable(true);
+  ASSERT_OK(Init());
+  EXPECT_OK(Open());
+}
+
+TEST_F(InitialiseTest, WhatAnInterruptedOneLeftIsRemoved) {
+  ASSERT_OK(Init());
+  // As if it had been killed before the record got its name.
+  ASSERT_OK(MoveFile(directory_.path() / kMasterFile, directory_.path() / kMasterDraft));
+  ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / kStateDraft));
+  ASSERT_OK(Init());
+  EXPECT_OK(Open());
+  EXPECT_EQ(hardware_.MasterCount(), 1U);
+  EXPECT_FALSE(IsThere(kMasterDraft));
+  EXPECT_FALSE(IsThere(kStateDraft));
+}
+
+TEST_F(InitialiseTest, ItsLastStepIsTakenByTheNextStart) {
+  ASSERT_OK(Init());
+  ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / kStateDraft));
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(*Record())));
+  ASSERT_OK(FinishInitialisation(directory_.path()));
+  EXPECT_OK(Open());
+  EXPECT_FALSE(IsThere(kMasterDraft));
+  EXPECT_OK(FinishInitialisation(directory_.path()));
+}
+
+TEST_F(InitialiseTest, AStoreThatIsThereStays) {
+  ASSERT_OK(ReplaceFile(directory_.path() / kStateFile, AsBytes("somebody's")));
+  EXPECT_FALSE(Init());
+  EXPECT_FALSE(Init(true));
+  ASSERT_OK_AND_ASSIGN(const std::optional<Bytes> kept,
+                       ReadFile(directory_.path() / kStateFile, 100));
+  EXPECT_EQ(AsText(*kept), "somebody's");
+}
+
+}  // namespace
+}  // namespace keyward

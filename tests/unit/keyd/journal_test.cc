@@ -1,0 +1,159 @@
+#include "keyd/journal.h"
+
+#include "tests/unit/keyd/test_store.h"
+
+namespace keyward {
+namespace {
+
+using testing_support::FailsWith;
+using testing_support::TestStore;
+
+class JournalTest : public ::testing::Test {
+ protected:
+  using Slot = std::shared_ptr<std::optional<Journal::Outcome>>;
+
+  static Store::Change Enrol(const std::string& module) {
+    return [module](StoreWriter& store) { return store.PutModule({module, "key"}); };
+  }
+  static Journal::Done Into(const Slot& slot) {
+    return [slot](const Journal::Outcome& outcome) { *slot = outcome; };
+  }
+  static Slot NewSlot() { return std::make_shared<std::optional<Journal::Outcome>>(); }
+  Journal::Outcome Commit(const std::string& module) {
+    const Slot slot = NewSlot();
+    stored_.journal().Commit(Enrol(module), Into(slot));
+    return **slot;
+  }
+  Journal::Outcome CommitRegardless(const std::string& module) {
+    const Slot slot = NewSlot();
+    stored_.journal().CommitRegardless(Enrol(module), Into(slot));
+    return **slot;
+  }
+  size_t Modules() { return stored_.Load().modules.size(); }
+
+  TestStore stored_;
+};
+
+TEST_F(JournalTest, ACommitIsOnDiskAndConfirmed) {
+  const uint64_t before = stored_.counter();
+  const Journal::Outcome outcome = Commit("a");
+  EXPECT_TRUE(outcome.written);
+  EXPECT_OK(outcome.result);
+  EXPECT_EQ(stored_.counter(), before + 1);
+  EXPECT_EQ(stored_.store().epoch(), stored_.counter());
+}
+
+TEST_F(JournalTest, CommitsFollowOneAnother) {
+  stored_.HoldAnswers();
+  const Slot first = NewSlot();
+  const Slot second = NewSlot();
+  stored_.journal().Commit(Enrol("a"), Into(first));
+  stored_.journal().Commit(Enrol("b"), Into(second));
+  EXPECT_EQ(Modules(), 1U);  // the second waits until the first is confirmed
+  EXPECT_FALSE(*first);
+  ASSERT_TRUE(stored_.Answer());
+  ASSERT_TRUE(*first);
+  EXPECT_EQ(Modules(), 2U);
+  EXPECT_FALSE(*second);
+  ASSERT_TRUE(stored_.Answer());
+  ASSERT_TRUE(*second);
+  EXPECT_OK((*second)->result);
+}
+
+TEST_F(JournalTest, WhatTheHardwareDoesNotConfirmIsToldAndHolds) {
+  stored_.SetAvailable(false);
+  const Journal::Outcome outcome = Commit("a");
+  EXPECT_TRUE(outcome.written);
+  EXPECT_THAT(outcome.result, FailsWith(ErrorCode::kCustodianUnavailable));
+  stored_.Reopen();
+  EXPECT_EQ(Modules(), 1U);
+}
+
+TEST_F(JournalTest, NothingMoreIsWrittenUntilTheHardwareConfirms) {
+  stored_.SetAvailable(false);
+  ASSERT_TRUE(Commit("a").written);
+  const Journal::Outcome refused = Commit("b");
+  EXPECT_FALSE(refused.written);
+  EXPECT_THAT(refused.result, FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_EQ(Modules(), 1U);
+  stored_.SetAvailable(true);
+  EXPECT_OK(Commit("c").result);
+  EXPECT_EQ(Modules(), 2U);
+  EXPECT_EQ(stored_.store().epoch(), stored_.counter());
+}
+
+TEST_F(JournalTest, ARevocationIsWrittenInAnyCase) {
+  stored_.SetAvailable(false);
+  ASSERT_TRUE(Commit("a").written);
+  const uint64_t epoch = stored_.store().epoch();
+  const Journal::Outcome outcome = CommitRegardless("b");
+  EXPECT_TRUE(outcome.written);
+  EXPECT_THAT(outcome.result, FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_EQ(Modules(), 2U);
+  EXPECT_EQ(stored_.store().epoch(), epoch);  // never more than one ahead of the counter
+}
+
+// Two copies of one epoch could stand in for each other, so the next confirmation is of another.
+TEST_F(JournalTest, ResumingConfirmsInAnEpochOfItsOwn) {
+  stored_.SetAvailable(false);
+  ASSERT_TRUE(Commit("a").written);
+  ASSERT_TRUE(CommitRegardless("b").written);
+  const uint64_t epoch = stored_.store().epoch();
+  stored_.SetAvailable(true);
+  stored_.journal().Resume();
+  EXPECT_EQ(stored_.store().epoch(), epoch + 1);
+  EXPECT_EQ(stored_.counter(), epoch + 1);
+  stored_.journal().Resume();  // owes nothing any more
+  EXPECT_EQ(stored_.counter(), epoch + 1);
+}
+
+TEST_F(JournalTest, AStartAfterACrashInBetweenCatchesUp) {
+  stored_.HoldAnswers();
+  stored_.journal().Commit(Enrol("a"), [](const Journal::Outcome&) {});
+  EXPECT_EQ(stored_.store().epoch(), stored_.counter() + 1);
+  stored_.Reopen();  // the answer never came
+  const Slot start = NewSlot();
+  stored_.journal().Commit(Enrol("b"), Into(start));
+  ASSERT_TRUE(stored_.Answer());
+  ASSERT_TRUE(stored_.Answer());
+  ASSERT_TRUE(*start);
+  EXPECT_OK((*start)->result);
+  EXPECT_EQ(stored_.store().epoch(), stored_.counter());
+}
+
+TEST_F(JournalTest, StoppingTellsEveryoneThatWaits) {
+  stored_.HoldAnswers();
+  const Slot first = NewSlot();
+  const Slot second = NewSlot();
+  const Slot third = NewSlot();
+  stored_.journal().Commit(Enrol("a"), Into(first));
+  stored_.journal().Commit(Enrol("b"), Into(second));
+  stored_.journal().Stop();
+  stored_.journal().Commit(Enrol("c"), Into(third));
+  ASSERT_TRUE(*first && *second && *third);
+  EXPECT_TRUE((*first)->written);
+  EXPECT_FALSE((*second)->written);
+  EXPECT_FALSE((*third)->written);
+  for (const Slot& slot : {first, second, third}) {
+    EXPECT_THAT((*slot)->result, FailsWith(ErrorCode::kSealed));
+  }
+  EXPECT_TRUE(stored_.Answer());  // comes too late, and changes nothing
+  EXPECT_EQ(Modules(), 1U);
+}
+
+TEST_F(JournalTest, ANoteCountsNothing) {
+  const uint64_t counter = stored_.counter();
+  ASSERT_OK(stored_.journal().Note(Enrol("a")));
+  EXPECT_EQ(stored_.counter(), counter);
+  EXPECT_EQ(Modules(), 1U);
+}
+
+TEST(EpochTest, AStoreIsTheLatestOrOneAhead) {
+  EXPECT_OK(CheckEpoch(5, 5));
+  EXPECT_OK(CheckEpoch(6, 5));
+  EXPECT_THAT(CheckEpoch(4, 5), FailsWith(ErrorCode::kRolledBack));
+  EXPECT_THAT(CheckEpoch(7, 5), FailsWith(ErrorCode::kRolledBack));
+}
+
+}  // namespace
+}  // namespace keyward

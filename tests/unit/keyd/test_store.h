@@ -1,0 +1,83 @@
+// A store in a folder of its own, its journal, and a counter in memory that confirms it.
+#pragma once
+
+#include <memory>
+
+#include "core/rng.h"
+#include "keyd/epoch_counter.h"
+#include "keyd/journal.h"
+#include "keyd/master_key.h"
+#include "tests/support/matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace keyward::testing_support {
+
+class TestStore {
+ public:
+  TestStore() : master_(MasterKey::Make(rng_).value()) {
+    Take(Store::Create(path(), Keys(), rng_, counter_, {}));
+  }
+  // As after the end of the process.
+  void Reopen() {
+    Close();
+    Take(TryOpen());
+  }
+  void Close() {
+    if (journal_ != nullptr) journal_->Stop();
+    journal_.reset();
+    store_.reset();
+  }
+  Result<std::unique_ptr<Store>> TryOpen() { return Store::Open(path(), Keys(), rng_); }
+
+  StoreKeys Keys() const {
+    return {master_.Derive(Subkey::kStoreMac).value(), master_.Derive(Subkey::kWrapping).value()};
+  }
+  std::string path() const { return directory_.File("state.db"); }
+  Store& store() { return *store_; }
+  Journal& journal() { return *journal_; }
+  uint64_t counter() const { return counter_; }
+  StoredState Load() { return store_->Load().value(); }
+  Result<void> Commit(const Store::Change& change) {
+    return store_->Commit(change, Store::Epoch::kAdvances);
+  }
+  // The counter agrees with the store, whatever was committed past the journal.
+  void Sync() { counter_ = store_->epoch(); }
+  // While false, the counter does not answer.
+  void SetAvailable(bool available) { available_ = available; }
+  // Has the counter answer only when told to: see Answer.
+  void HoldAnswers() { holding_ = true; }
+  bool Answer() {
+    if (held_ == nullptr) return false;
+    std::exchange(held_, nullptr)();
+    return true;
+  }
+
+ private:
+  void Take(Result<std::unique_ptr<Store>> store) {
+    store_ = std::move(store).value();
+    journal_ = std::make_shared<Journal>(
+        *store_, [this](uint64_t epoch, const auto& done) { Confirm(epoch, done); },
+        store_->epoch() != counter_);
+  }
+  void Confirm(uint64_t epoch, const std::function<void(Result<void>)>& done) {
+    const auto answer = [this, epoch, done] {
+      if (!available_) return done(Fail(ErrorCode::kCustodianUnavailable, "switched off"));
+      if (counter_ + 1 == epoch) ++counter_;
+      done(counter_ == epoch ? Result<void>() : Fail(ErrorCode::kRolledBack, "elsewhere"));
+    };
+    if (!holding_) return answer();
+    held_ = answer;
+  }
+
+  TempDir directory_;
+  SystemRng rng_;
+  MasterKey master_;
+  uint64_t counter_ = 7;
+  bool available_ = true;
+  bool holding_ = false;
+  std::function<void()> held_;
+  std::unique_ptr<Store> store_;
+  std::shared_ptr<Journal> journal_;
+};
+
+}  // namespace keyward::testing_support
