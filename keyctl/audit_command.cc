@@ -129,7 +129,7 @@ void AddVerify(CLI::App& audit_app, Shell& shell) {
       "the end are missed only when --head tells what the log once held.\n\n"
       "Examples:\n"
       "  keyctl audit verify audit.jsonl --key audit-key.pem\n"
-      "  cat /var/lib/keyward/audit/audit-*.jsonl | keyctl audit verify - --key audit-key.pem\n"
+      "  cat audit-*.jsonl | keyctl audit verify - --key audit-key.pem\n"
       "  keyctl audit verify audit.jsonl --json | jq .problem");
   const auto arguments = std::make_shared<VerifyArguments>();
   command->add_option("FILE", arguments->file, "The log; '-' is the standard input")->required();

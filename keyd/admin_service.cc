@@ -16,13 +16,6 @@ Result<void> CheckName(std::string_view name) {
   return Fail(ErrorCode::kInvalidArgument, std::string("a name is ").append(policy::kNameRule));
 }
 
-Error OnlyUntilRestart(const Error& why) {
-  return Error(why.code(),
-               "revoked, but only until keyd ends, for " + why.message() + "; then revoke it again")
-      .WithAction(why.action())
-      .WithCause(why.cause());
-}
-
 // Tells how many sessions ended once `recorded` is known.
 AdminService::Done Telling(const AdminService::Ended& done,
                            const std::shared_ptr<uint32_t>& ended) {
@@ -73,7 +66,7 @@ void AdminService::RevokeKey(const std::string& name, uint32_t version, const En
   if (!vault) return done(Fail(vault.error()));
   auto ended = std::make_shared<uint32_t>(0);
   const auto recorded = [name, version, tell = Telling(done, ended)](const Result<void>& outcome) {
-    if (!outcome) return tell(Fail(OnlyUntilRestart(outcome.error())));
+    if (!outcome) return tell(outcome);
     if (version == 0) {
       Log(LogLevel::kNotice, "key '{}' revoked", name);
     } else {

@@ -123,12 +123,14 @@ Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
   KEYWARD_TRY(MakeStore(directory / kStateDraft, master, part.counter, state, rng));
   // From here on it is made: what is left is finished by the next start.
   KEYWARD_TRY(ReplaceFile(directory / kMasterFile, Encode(record)));
-  return FinishInitialisation(directory);
+  return FinishInitialisation(directory, record);
 }
 
-Result<void> FinishInitialisation(const fs::path& directory) {
-  KEYWARD_ASSIGN(const bool unfinished, FileExists(directory / kMasterDraft));
-  if (!unfinished) return {};
+Result<void> FinishInitialisation(const fs::path& directory, const MasterRecord& made) {
+  KEYWARD_ASSIGN(const std::optional<MasterRecord> draft,
+                 ReadMasterRecord(directory / kMasterDraft));
+  // The draft of another master key is of a try that came to nothing.
+  if (!draft || draft->seal != made.seal) return {};
   KEYWARD_TRY(MoveFile(directory / kStateDraft, directory / kStateFile));
   return RemoveFile(directory / kMasterDraft);
 }

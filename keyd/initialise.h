@@ -8,6 +8,7 @@
 #include "core/public_key.h"
 #include "core/rng.h"
 #include "keyd/key_ring.h"
+#include "keyd/master_record.h"
 
 namespace keyward {
 
@@ -27,7 +28,9 @@ struct Initialisation {
 Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
                         const std::filesystem::path& state_directory, Rng& rng);
 
-// Puts the new store in its place, if a crash kept Initialise from doing so. Errors: kIo.
-Result<void> FinishInitialisation(const std::filesystem::path& state_directory);
+// Puts the new store of the master key `made` in its place, if a crash kept Initialise from doing
+// so. Errors: kIo, kDataCorrupt.
+Result<void> FinishInitialisation(const std::filesystem::path& state_directory,
+                                  const MasterRecord& made);
 
 }  // namespace keyward

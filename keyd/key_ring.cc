@@ -65,6 +65,13 @@ Error Unconfirmed(const Error& why) {
       .WithCause(why.cause());
 }
 
+Error OnlyUntilRestart(const Error& why) {
+  return Error(why.code(),
+               "revoked, but only until keyd ends, for " + why.message() + "; then revoke it again")
+      .WithAction(why.action())
+      .WithCause(why.cause());
+}
+
 template <class T>
 Result<void> Outcome(const Result<T>& result) {
   if (!result) return Fail(result.error());
@@ -247,8 +254,8 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
       },
       [recorded](const Journal::Outcome& outcome) {
         if (outcome.result) return recorded({});
-        recorded(
-            Fail(outcome.written ? Unconfirmed(outcome.result.error()) : outcome.result.error()));
+        const Error& why = outcome.result.error();
+        recorded(Fail(outcome.written ? Unconfirmed(why) : OnlyUntilRestart(why)));
       });
   return ids;
 }

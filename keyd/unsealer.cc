@@ -45,13 +45,18 @@ bool MayPass(ErrorCode code) {
   }
 }
 
-// The master key first: what depends on it is useless from then on.
+// The master key first: what depends on it is useless from then on. What fails keeps nothing else
+// from being destroyed.
 Result<void> DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
                         const std::vector<KeyReference>& keys) {
-  if (record) KEYWARD_TRY(custodian.master_sealer().DestroyMaster(record->seal));
-  for (const KeyReference& key : keys) KEYWARD_TRY(custodian.signer().DestroyKey(key));
-  if (record) KEYWARD_TRY(custodian.counter().Destroy(record->counter));
-  return {};
+  Result<void> first_failure;
+  const auto note = [&first_failure](Result<void> outcome) {
+    if (first_failure) first_failure = std::move(outcome);
+  };
+  if (record) note(custodian.master_sealer().DestroyMaster(record->seal));
+  for (const KeyReference& key : keys) note(custodian.signer().DestroyKey(key));
+  if (record) note(custodian.counter().Destroy(record->counter));
+  return first_failure;
 }
 
 Error Destroyed(const Error& error) {
@@ -74,7 +79,7 @@ Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
     return Fail(ErrorCode::kConfiguration, "the master key is in the '" + record->custodian +
                                                "', which security.yaml does not configure");
   }
-  KEYWARD_TRY(FinishInitialisation(state_directory));
+  KEYWARD_TRY(FinishInitialisation(state_directory, *record));
   daemon.sealed_because = Error(ErrorCode::kSealed, "keyd is starting");
   KEYWARD_ASSIGN(PcrPolicies policies, PcrPolicies::Read(state_directory / "pcr-policies"));
   return std::unique_ptr<Unsealer>(
@@ -87,7 +92,7 @@ void Unsealer::TryUnseal(const Done& done) {
   if (waiting_.size() > 1) return;
   const Result<bool> sealed = FileExists(SealMark());
   if (!sealed) return Finish(Fail(sealed.error()));
-  if (*sealed) return Finish(Fail(SealedByAdmin()));
+  if (*sealed || sealed_by_admin_) return Finish(Fail(SealedByAdmin()));
   auto finish = [this](Result<Released> released) {
     auto shared = std::make_shared<Result<Released>>(std::move(released));
     daemon_.post([this, shared] { OnReleased(std::move(*shared)); });
@@ -119,10 +124,12 @@ void Unsealer::TryUnseal(const Done& done) {
 
 void Unsealer::Unseal(const Done& done) {
   if (Result<void> removed = RemoveFile(SealMark()); !removed) return done(std::move(removed));
+  sealed_by_admin_ = false;
   TryUnseal(done);
 }
 
 Result<void> Unsealer::Seal() {
+  sealed_by_admin_ = true;
   candidate_.reset();  // which ends an attempt that is under way
   daemon_.vault.reset();
   daemon_.on_vault_changed();
@@ -132,18 +139,19 @@ Result<void> Unsealer::Seal() {
 }
 
 void Unsealer::ZeroizeAll(const Done& done) {
-  std::map<std::string, std::vector<KeyReference>> keys;
-  if (daemon_.vault != nullptr) keys = daemon_.vault->keys().HardwareReferences();
+  if (daemon_.vault != nullptr) to_destroy_ = daemon_.vault->keys().HardwareReferences();
   const Result<void> sealed = Seal();
-  keys.try_emplace(record_.custodian);
+  to_destroy_.try_emplace(record_.custodian);
+  const auto keys = to_destroy_;
   struct Progress {
     size_t left;
     Result<void> outcome;
   };
   auto progress = std::make_shared<Progress>(Progress{keys.size(), sealed});
   for (const auto& [name, references] : keys) {
-    auto finish = [post = daemon_.post, progress, done](const Result<void>& destroyed) {
-      post([progress, done, destroyed] {
+    auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
+      daemon_.post([this, name, progress, done, destroyed] {
+        if (destroyed) to_destroy_.erase(name);
         if (progress->outcome && !destroyed) progress->outcome = destroyed;
         if (--progress->left == 0) done(progress->outcome);
       });
@@ -263,6 +271,7 @@ void Unsealer::OnReleased(Result<Released> released) {
 }
 
 void Unsealer::OnConfirmed(const Result<void>& confirmed) {
+  const std::unique_ptr<Vault> refused = confirmed ? nullptr : std::move(candidate_);
   if (confirmed) {
     daemon_.vault = std::move(candidate_);
     daemon_.on_vault_changed();

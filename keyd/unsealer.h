@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,7 +48,7 @@ class Unsealer {
   // Seals, then destroys the hardware's parts for good: of the master key, without which nothing
   // that is stored can be opened, and every key of custody hardware that the vault knew. Memory is
   // wiped before this returns; `done` is told when the hardware has done its part, or the first
-  // reason why it has not: then it can be repeated. Errors: kIo, the custodian's.
+  // reason why it has not: then it can be repeated, until keyd ends. Errors: kIo, the custodian's.
   void ZeroizeAll(const Done& done);
   // What the TPM that has the master key measures just now, in the PCRs of the latest policy and
   // `also`; and who has to sign it. Errors: kNotSupported (an HSM has the master key), the
@@ -91,6 +92,9 @@ class Unsealer {
   PcrPolicies policies_;
   std::vector<Done> waiting_;         // for the attempt that is under way
   std::unique_ptr<Vault> candidate_;  // opened, and not yet confirmed
+  bool sealed_by_admin_ = false;      // also where the mark could not be written
+  std::map<std::string, std::vector<KeyReference>>
+      to_destroy_;  // what a ZeroizeAll has still to do
   bool has_served_ = false;
   std::optional<Error> fatal_;
 };

@@ -99,10 +99,20 @@ TEST_F(InitialiseTest, ItsLastStepIsTakenByTheNextStart) {
   ASSERT_OK(Init());
   ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / kStateDraft));
   ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(*Record())));
-  ASSERT_OK(FinishInitialisation(directory_.path()));
+  ASSERT_OK(FinishInitialisation(directory_.path(), *Record()));
   EXPECT_OK(Open());
   EXPECT_FALSE(IsThere(kMasterDraft));
-  EXPECT_OK(FinishInitialisation(directory_.path()));
+  EXPECT_OK(FinishInitialisation(directory_.path(), *Record()));
+}
+
+TEST_F(InitialiseTest, TheDraftOfAnotherMasterKeyMovesNoStore) {
+  ASSERT_OK(Init());
+  MasterRecord other = *Record();
+  other.seal = {9};
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(other)));
+  ASSERT_OK(ReplaceFile(directory_.path() / kStateDraft, AsBytes("of a try that was given up")));
+  ASSERT_OK(FinishInitialisation(directory_.path(), *Record()));
+  EXPECT_OK(Open());
 }
 
 TEST_F(InitialiseTest, AStoreThatIsThereStays) {
