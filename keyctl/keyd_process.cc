@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,9 +67,12 @@ Result<std::string> FindKeyd() {
 }
 
 // In the child, where only what is safe after a fork may be called.
-[[noreturn]] void BecomeKeyd(const User& user, int answer, char* const* arguments) {
+[[noreturn]] void BecomeKeyd(const User& user, int nothing, int answer, char* const* arguments) {
+  // Nothing of the admin's goes along: no descriptor, no way to gain privileges.
   const bool ready =
-      dup2(answer, STDOUT_FILENO) >= 0 &&
+      dup2(nothing, STDIN_FILENO) >= 0 && dup2(answer, STDOUT_FILENO) >= 0 &&
+      close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+      prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
       (geteuid() == user.uid || (setgroups(user.groups.size(), user.groups.data()) == 0 &&
                                  setresgid(user.gid, user.gid, user.gid) == 0 &&
                                  setresuid(user.uid, user.uid, user.uid) == 0));
@@ -119,9 +123,11 @@ Result<void> RunKeyd(const std::vector<std::string>& arguments,
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return SystemFailed("pipe");
   const UniqueFd from_keyd(ends[0]);
   UniqueFd to_us(ends[1]);
+  const UniqueFd nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!nothing) return SystemFailed("/dev/null");
   const pid_t child = fork();
   if (child < 0) return SystemFailed("fork");
-  if (child == 0) BecomeKeyd(user, to_us.get(), argv.data());
+  if (child == 0) BecomeKeyd(user, nothing.get(), to_us.get(), argv.data());
   to_us.Reset();
   const Result<std::string> answer = ReadAll(from_keyd.get());
   int status = 0;

@@ -42,6 +42,11 @@ Result<void> RemoveFromHardware(Custodian& custodian, const MasterRecord& record
 Result<void> CleanUp(KeyRingPools& pools, const fs::path& directory) {
   KEYWARD_ASSIGN(const std::optional<MasterRecord> draft,
                  ReadMasterRecord(directory / kMasterDraft));
+  if (draft && !draft->record.empty()) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "master-key.new is the record of a master key that was made: give it its name "
+                "master-key back");
+  }
   KEYWARD_TRY(RemoveFile(directory / kStateDraft));
   KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-wal")));
   KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-shm")));
@@ -52,11 +57,26 @@ Result<void> CleanUp(KeyRingPools& pools, const fs::path& directory) {
   return RemoveFile(directory / kMasterDraft);
 }
 
+// What a store that was moved away has left would be played into the new one.
+Result<void> CheckNothingIsLeft(const fs::path& directory) {
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+    KEYWARD_ASSIGN(const bool left, FileExists(directory / (std::string(kStateFile) + suffix)));
+    if (left) {
+      return Fail(ErrorCode::kAlreadyExists, std::string("a former store has left state.db") +
+                                                 suffix + ": move it to where its state.db is");
+    }
+  }
+  return {};
+}
+
 Result<StoredState> StateToAdopt(const fs::path& directory, bool adopt) {
   Result<StoredState> state = Store::ReadUnauthenticated(directory / kStateFile);
   if (!state && state.error().code() == ErrorCode::kNotFound) {
     KEYWARD_ASSIGN(const bool there, FileExists(directory / kStateFile));
-    if (!there) return StoredState{};
+    if (!there) {
+      KEYWARD_TRY(CheckNothingIsLeft(directory));
+      return StoredState{};
+    }
   }
   if (!state || !adopt) {
     return Fail(ErrorCode::kAlreadyExists,
@@ -84,11 +104,12 @@ Result<HardwarePart> MakeInHardware(CustodianPool& pool, const MasterRecord& dra
   return part;
 }
 
-Result<void> MakeStore(const fs::path& path, const MasterKey& master, uint64_t epoch,
-                       const StoredState& state, Rng& rng) {
+Result<void> MakeStore(const fs::path& path, const MasterRecord& record, const MasterKey& master,
+                       uint64_t epoch, const StoredState& state, Rng& rng) {
   StoreKeys keys;
   KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
   KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+  keys.bound_to = BindingOf(record);
   KEYWARD_TRY(Store::Create(path, std::move(keys), rng, epoch, state));
   // Closed by now, which has moved everything into the one file.
   KEYWARD_ASSIGN(const bool rest, FileExists(path.string() + "-wal"));
@@ -104,8 +125,8 @@ Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
                  ReadMasterRecord(directory / kMasterFile));
   if (there) return Fail(ErrorCode::kAlreadyExists, "there is a master key already");
   KEYWARD_ASSIGN(CustodianPool* const pool, Find(pools, wanted.custodian));
-  KEYWARD_TRY(CleanUp(pools, directory));
   KEYWARD_ASSIGN(const StoredState state, StateToAdopt(directory, wanted.adopt));
+  KEYWARD_TRY(CleanUp(pools, directory));
 
   KEYWARD_ASSIGN(const MasterKey master, MasterKey::Make(rng));
   KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
@@ -120,7 +141,7 @@ Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
   KEYWARD_TRY(ReplaceFile(directory / kMasterDraft, Encode(record)));
   KEYWARD_ASSIGN(const HardwarePart part, MakeInHardware(*pool, record, master, wanted.authority));
   record.record = part.record;
-  KEYWARD_TRY(MakeStore(directory / kStateDraft, master, part.counter, state, rng));
+  KEYWARD_TRY(MakeStore(directory / kStateDraft, record, master, part.counter, state, rng));
   // From here on it is made: what is left is finished by the next start.
   KEYWARD_TRY(ReplaceFile(directory / kMasterFile, Encode(record)));
   return FinishInitialisation(directory, record);

@@ -12,11 +12,17 @@ Error SealedMeanwhile() {
 }  // namespace
 
 void Journal::Commit(Store::Change change, Done done) {
-  Push({std::move(change), std::move(done), false});
+  Push({std::move(change), std::move(done)});
 }
 
 void Journal::CommitRegardless(Store::Change change, Done done) {
-  Push({std::move(change), std::move(done), true});
+  if (!current_ && !owed_) return Commit(std::move(change), std::move(done));
+  // In the epoch that is not confirmed yet; a commit of a further one confirms it.
+  const Result<void> written =
+      stopped_ ? Fail(SealedMeanwhile()) : store_.Commit(change, Store::Epoch::kStays);
+  if (!written) return done({false, written});
+  Commit([](StoreWriter&) -> Result<void> { return {}; },
+         [done = std::move(done)](const Outcome& outcome) { done({true, outcome.result}); });
 }
 
 Result<void> Journal::Note(const Store::Change& change) {
@@ -66,9 +72,7 @@ void Journal::AwaitCounter(const std::function<void(const Result<void>&)>& then)
 void Journal::ConfirmOwed() {
   AwaitCounter([this](const Result<void>& confirmed) {
     if (confirmed) return Write();
-    if (!current_->regardless) return Finish({false, confirmed});
-    const Result<void> written = store_.Commit(current_->change, Store::Epoch::kStays);
-    Finish({written.has_value(), written ? confirmed : written});
+    Finish({false, confirmed});
   });
 }
 

@@ -35,7 +35,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   // A lifecycle event. Nothing is written while hardware has yet to confirm what was written
   // before. `done` is called once.
   void Commit(Store::Change change, Done done);
-  // The same for what must not wait, such as revocations: written in any case.
+  // The same for what must not wait, such as revocations: written before this returns, whatever the
+  // hardware is at, and whatever waits.
   void CommitRegardless(Store::Change change, Done done);
   // What may be lost without harm; confirmed by nobody. Errors: the store's.
   Result<void> Note(const Store::Change& change);
@@ -49,7 +50,6 @@ class Journal : public std::enable_shared_from_this<Journal> {
   struct Entry {
     Store::Change change;
     Done done;
-    bool regardless;
   };
 
   void Push(Entry entry);

@@ -199,7 +199,10 @@ void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version,
   version.spki = made->public_key.spki();
   version.reference = made->reference;
   parts_.journal.Commit(
-      [version](StoreWriter& store) { return store.ActivateVersion(version); },
+      [this, version](StoreWriter& store) -> Result<void> {
+        if (in_progress_.at(version.key)) return RevokedMeanwhile();
+        return store.ActivateVersion(version);
+      },
       [this, key, version, public_key = made->public_key, done](const Journal::Outcome& outcome) {
         OnActivated(key, version, public_key, outcome, done);
       });

@@ -78,6 +78,7 @@ Result<void> Serve(const Arguments& arguments) {
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
   const Result<void> ran = DaemonLoop({daemon, admin, *unsealer, bus, *posts, signals}).Run();
+  unsealer->Stop();
   sessions.EndWhere([](const SessionInfo&) { return true; },
                     Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
   // Threads stop before what their work refers to; the channels' first, as they make work for the

@@ -53,6 +53,15 @@ Result<MasterRecord> Parse(ByteView bytes) {
 
 }  // namespace
 
+Bytes BindingOf(const MasterRecord& record) {
+  return Writer()
+      .Field<uint8_t>(AsBytes(record.custodian))
+      .Raw(record.seal)
+      .Raw(record.counter)
+      .Raw(record.authority)
+      .Take();
+}
+
 Bytes Encode(const MasterRecord& record) {
   return Writer()
       .Raw(AsBytes(kMagic))

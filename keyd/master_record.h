@@ -24,6 +24,9 @@ struct MasterRecord {
   Bytes record;     // the MasterSealer's; empty in a draft
 };
 
+// What a store under this master key is bound to: no other seal, counter or authority will do.
+Bytes BindingOf(const MasterRecord& record);
+
 // "KWMK" u8 version(1) | u8 length, custodian | seal (16) | counter (16) | check (32) | u16 length,
 // authority | u16 length, record. Big-endian.
 Bytes Encode(const MasterRecord& record);

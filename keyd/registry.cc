@@ -27,12 +27,20 @@ void Registry::EnrolModule(const std::string& name, const std::string& key, cons
   });
 }
 
+Journal::Done Registry::Told(const std::string& name, const Done& done) {
+  unrecorded_.insert(name);
+  return [this, name, done](const Journal::Outcome& outcome) {
+    if (outcome.written) unrecorded_.erase(name);
+    done(outcome.result);
+  };
+}
+
 void Registry::RemoveModule(const std::string& name, const Done& done) {
-  if (modules_.erase(name) == 0) {
+  if (modules_.erase(name) == 0 && !unrecorded_.contains(name)) {
     return done(Fail(ErrorCode::kNotFound, "the module is not enrolled"));
   }
   journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); },
-                            [done](const Journal::Outcome& outcome) { done(outcome.result); });
+                            Told(name, done));
 }
 
 void Registry::ForgetIdentity(const std::string& key) {
@@ -56,11 +64,11 @@ void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Do
 }
 
 void Registry::RemovePeer(const std::string& name, const Done& done) {
-  if (peers_.erase(name) == 0) {
+  if (peers_.erase(name) == 0 && !unrecorded_.contains(name)) {
     return done(Fail(ErrorCode::kNotFound, "there is no such peer"));
   }
   journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); },
-                            [done](const Journal::Outcome& outcome) { done(outcome.result); });
+                            Told(name, done));
 }
 
 const std::string* Registry::IdentityOf(std::string_view module) const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "core/public_key.h"
@@ -42,11 +43,14 @@ class Registry {
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }
 
  private:
+  // Until the store was told of a removal, it can be repeated.
+  Journal::Done Told(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}
 
   Journal& journal_;
   std::map<std::string, std::string, std::less<>> modules_;
   std::map<std::string, PublicKey, std::less<>> peers_;
+  std::set<std::string, std::less<>> unrecorded_;  // removed, which the store was not told
 };
 
 }  // namespace keyward

@@ -79,12 +79,27 @@ Result<void> Execute(sqlite3* database, const char* sql) {
   return {};
 }
 
+// A pipe in the place of one would hold SQLite up for ever.
+Result<void> CheckSideFiles(const std::string& path) {
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+    struct stat info{};
+    if (lstat((path + suffix).c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
+    return Fail(
+        Error(ErrorCode::kDataCorrupt, "something that is no file lies beside state.db: remove it")
+            .WithCause(path + suffix));
+  }
+  return {};
+}
+
 // SQLite would make the file with the umask's mode; its side files take over this one's.
 Result<DatabasePtr> OpenDatabase(const std::string& path, int how) {
-  const UniqueFd file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | how, 0600));
+  KEYWARD_TRY(CheckSideFiles(path));
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | how, 0600));
   if (!file && errno == ENOENT) return Fail(NotThere());
   if (!file && errno == EEXIST) return Fail(ErrorCode::kAlreadyExists, "state.db exists already");
   if (!file || fchmod(file.get(), 0600) != 0) return CannotOpen(path);
+  // Before SQLite opens it: closing any descriptor of a file drops the process's locks on it.
+  file.Reset();
   sqlite3* raw = nullptr;
   const int opened =
       sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
@@ -133,7 +148,7 @@ Result<std::unique_ptr<Store>> Store::Create(const std::string& path, StoreKeys 
   KEYWARD_TRY(Execute(store->database_, kSchema));
   StoreWriter writer(store->database_, store->keys_.wrapping, rng);
   KEYWARD_TRY(writer.PutState(state));
-  KEYWARD_TRY(store->WriteIntegrity(epoch));
+  KEYWARD_ASSIGN(store->mac_, store->WriteIntegrity(epoch));
   KEYWARD_TRY(transaction.Commit());
   store->epoch_ = epoch;
   return store;
@@ -167,30 +182,41 @@ Result<StoredState> Store::ReadUnauthenticated(const std::string& path) {
 
 Store::~Store() { CloseDatabase()(database_); }
 
+Result<void> Store::CheckUntouched() {
+  KEYWARD_ASSIGN(const StoreMac now, MacOfStore(database_, epoch_, keys_.mac, keys_.bound_to));
+  if (sodium_memcmp(now.data(), mac_.data(), mac_.size()) == 0) return {};
+  return Fail(Tampered());
+}
+
 Result<void> Store::Verify() {
   Statement row(database_, "SELECT epoch, mac FROM integrity");
   KEYWARD_ASSIGN(const bool found, row.Step());
   if (!found) return Fail(Tampered());
   const auto epoch = static_cast<uint64_t>(row.Integer(0));
   const Bytes stored = row.Blob(1);
-  KEYWARD_ASSIGN(const StoreMac expected, MacOfStore(database_, epoch, keys_.mac));
+  KEYWARD_ASSIGN(const StoreMac expected, MacOfStore(database_, epoch, keys_.mac, keys_.bound_to));
   if (stored.size() != expected.size() ||
       sodium_memcmp(stored.data(), expected.data(), expected.size()) != 0) {
     return Fail(Tampered());
   }
   epoch_ = epoch;
+  mac_ = expected;
   return {};
 }
 
-Result<void> Store::WriteIntegrity(uint64_t epoch) {
-  KEYWARD_ASSIGN(const StoreMac mac, MacOfStore(database_, epoch, keys_.mac));
-  return Statement(database_, "INSERT OR REPLACE INTO integrity (one, epoch, mac) VALUES (1, ?, ?)")
-      .Bind(static_cast<int64_t>(epoch))
-      .Bind(ByteView(mac))
-      .Run();
+Result<StoreMac> Store::WriteIntegrity(uint64_t epoch) {
+  KEYWARD_ASSIGN(const StoreMac mac, MacOfStore(database_, epoch, keys_.mac, keys_.bound_to));
+  KEYWARD_TRY(
+      Statement(database_, "INSERT OR REPLACE INTO integrity (one, epoch, mac) VALUES (1, ?, ?)")
+          .Bind(static_cast<int64_t>(epoch))
+          .Bind(ByteView(mac))
+          .Run());
+  return mac;
 }
 
 Result<StoredState> Store::Load() {
+  KEYWARD_ASSIGN(const Transaction transaction, Transaction::Begin(database_));
+  KEYWARD_TRY(CheckUntouched());
   return ReadRows(database_, [this](const VersionRecord& version) {
     return UnwrapReference(version.reference, version.key, version.id, keys_.wrapping);
   });
@@ -199,11 +225,13 @@ Result<StoredState> Store::Load() {
 Result<void> Store::Commit(const Change& change, Epoch epoch) {
   const uint64_t next = epoch == Epoch::kAdvances ? epoch_ + 1 : epoch_;
   KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
+  KEYWARD_TRY(CheckUntouched());
   StoreWriter writer(database_, keys_.wrapping, rng_);
   KEYWARD_TRY(change(writer));
-  KEYWARD_TRY(WriteIntegrity(next));
+  KEYWARD_ASSIGN(const StoreMac mac, WriteIntegrity(next));
   KEYWARD_TRY(transaction.Commit());
   epoch_ = next;
+  mac_ = mac;
   return {};
 }
 

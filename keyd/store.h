@@ -9,6 +9,7 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "core/secret_bytes.h"
+#include "keyd/store_mac.h"
 #include "keyd/store_records.h"
 #include "keyd/store_writer.h"
 
@@ -20,6 +21,7 @@ namespace keyward {
 struct StoreKeys {
   SecretBytes mac;
   SecretBytes wrapping;
+  Bytes bound_to;  // what else the MAC covers: which master key and counter the store belongs to
 };
 
 // Each commit is one transaction on disk (WAL, synchronous=FULL) before it returns, and carries a
@@ -58,12 +60,15 @@ class Store {
       : database_(database), keys_(std::move(keys)), rng_(rng) {}
 
   Result<void> Verify();
-  Result<void> WriteIntegrity(uint64_t epoch);
+  // That nobody else has changed anything since the last commit. Within a transaction.
+  Result<void> CheckUntouched();
+  Result<StoreMac> WriteIntegrity(uint64_t epoch);
 
   sqlite3* database_;
   StoreKeys keys_;
   Rng& rng_;
   uint64_t epoch_ = 0;
+  StoreMac mac_{};  // of the last commit
 };
 
 }  // namespace keyward

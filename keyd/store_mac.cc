@@ -81,9 +81,11 @@ Result<void> AddTable(sqlite3* database, const std::string& name, Mac& mac) {
 
 }  // namespace
 
-Result<StoreMac> MacOfStore(sqlite3* database, uint64_t epoch, const SecretBytes& key) {
+Result<StoreMac> MacOfStore(sqlite3* database, uint64_t epoch, const SecretBytes& key,
+                            ByteView bound_to) {
   Mac mac(key);
   mac.Add(AsBytes(kDomain));
+  mac.AddValue('B', bound_to);
   Statement version(database, "PRAGMA user_version");
   KEYWARD_TRY(version.Step());
   mac.AddNumber(static_cast<uint64_t>(version.Integer(0)));

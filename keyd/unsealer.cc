@@ -73,7 +73,11 @@ Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
   KEYWARD_ASSIGN(std::optional<MasterRecord> record,
                  ReadMasterRecord(state_directory / kMasterFile));
   if (!record) {
-    return Fail(ErrorCode::kNotInitialised, "there is no master key yet: run keyctl init");
+    KEYWARD_ASSIGN(const bool stored, FileExists(state_directory / kStateFile));
+    return Fail(ErrorCode::kNotInitialised,
+                stored ? "the file master-key of this state.db is missing: put it back, or restore "
+                         "a backup"
+                       : "there is no master key yet: run keyctl init");
   }
   if (!daemon.pools.contains(record->custodian)) {
     return Fail(ErrorCode::kConfiguration, "the master key is in the '" + record->custodian +
@@ -93,9 +97,15 @@ void Unsealer::TryUnseal(const Done& done) {
   const Result<bool> sealed = FileExists(SealMark());
   if (!sealed) return Finish(Fail(sealed.error()));
   if (*sealed || sealed_by_admin_) return Finish(Fail(SealedByAdmin()));
-  auto finish = [this](Result<Released> released) {
+  // A count that a sealed vault has left under way comes first: two at once would count twice.
+  if (counting_ == 0) StartAttempt();
+}
+
+void Unsealer::StartAttempt() {
+  const uint64_t attempt = ++attempt_;
+  auto finish = [this, attempt](Result<Released> released) {
     auto shared = std::make_shared<Result<Released>>(std::move(released));
-    daemon_.post([this, shared] { OnReleased(std::move(*shared)); });
+    daemon_.post([this, attempt, shared] { OnReleased(attempt, std::move(*shared)); });
   };
   const Result<void> queued = pool().Submit(
       0,
@@ -130,6 +140,7 @@ void Unsealer::Unseal(const Done& done) {
 
 Result<void> Unsealer::Seal() {
   sealed_by_admin_ = true;
+  ++attempt_;          // whose answer comes too late
   candidate_.reset();  // which ends an attempt that is under way
   daemon_.vault.reset();
   daemon_.on_vault_changed();
@@ -206,6 +217,12 @@ void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
   if (!queued) finish(Fail(queued.error()));
 }
 
+void Unsealer::Stop() {
+  waiting_.clear();
+  ++attempt_;
+  candidate_.reset();
+}
+
 void Unsealer::OnHealthy(CustodianPool& custodian) {
   const bool has_master_key = custodian.name() == record_.custodian;
   if (daemon_.vault == nullptr) {
@@ -228,12 +245,18 @@ Result<StoreKeys> Unsealer::KeysFrom(SecretBytes bytes) const {
   StoreKeys keys;
   KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
   KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+  keys.bound_to = BindingOf(record_);
   return keys;
 }
 
 void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
-  auto finish = [post = daemon_.post, done](const Result<void>& confirmed) {
-    post([done, confirmed] { done(confirmed); });
+  ++counting_;
+  auto finish = [this, done](const Result<void>& confirmed) {
+    daemon_.post([this, done, confirmed] {
+      --counting_;
+      done(confirmed);
+      if (counting_ == 0 && !waiting_.empty() && candidate_ == nullptr) StartAttempt();
+    });
   };
   const Result<void> queued = pool().Submit(
       0, [id = record_.counter, epoch, finish](Result<Custodian*> custodian) -> Result<void> {
@@ -255,8 +278,8 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
                         daemon_.rng, daemon_.post});
 }
 
-void Unsealer::OnReleased(Result<Released> released) {
-  if (waiting_.empty()) return;
+void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {
+  if (waiting_.empty() || attempt != attempt_ || candidate_ != nullptr) return;
   if (!released) {
     const bool gone = released.error().code() == ErrorCode::kNotFound;
     return Finish(Fail(gone ? Destroyed(released.error()) : released.error()));

@@ -60,6 +60,8 @@ class Unsealer {
   // To be called when `custodian` was found to serve.
   void OnHealthy(CustodianPool& custodian);
 
+  // Nothing is tried any more, and nobody is told. To be called before what they refer to goes.
+  void Stop();
   // Why keyd cannot go on, when it never came to serve.
   const std::optional<Error>& fatal() const { return fatal_; }
 
@@ -82,7 +84,8 @@ class Unsealer {
   Result<std::unique_ptr<Vault>> OpenVault(Released released);
   // What the vault's journal asks for; the unsealer outlives every vault that it opened.
   void ConfirmEpoch(uint64_t epoch, const Done& done);
-  void OnReleased(Result<Released> released);
+  void StartAttempt();
+  void OnReleased(uint64_t attempt, Result<Released> released);
   void OnConfirmed(const Result<void>& confirmed);
   void Finish(const Result<void>& outcome);
 
@@ -91,6 +94,8 @@ class Unsealer {
   const MasterRecord record_;
   PcrPolicies policies_;
   std::vector<Done> waiting_;         // for the attempt that is under way
+  uint64_t attempt_ = 0;              // counts them, so that an answer to a former one is known
+  int counting_ = 0;                  // confirmations that the hardware is at
   std::unique_ptr<Vault> candidate_;  // opened, and not yet confirmed
   bool sealed_by_admin_ = false;      // also where the mark could not be written
   std::map<std::string, std::vector<KeyReference>>

@@ -117,7 +117,7 @@ class SealedStateTest(SystemTest):
         said = self.service.run_keyd()
         self.assertEqual(said.returncode, 1, said.stderr)
         (state / "master-key").unlink()
-        self.assert_start_refused("NotInitialised", "run keyctl init")
+        self.assert_start_refused("NotInitialised", "the file master-key of this state.db is missing")
         self.put_back(whole, "master-key")
         self.service.start()
 

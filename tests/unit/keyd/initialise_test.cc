@@ -39,6 +39,7 @@ class InitialiseTest : public ::testing::Test {
     StoreKeys keys;
     KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
     KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
+    keys.bound_to = BindingOf(record);
     KEYWARD_ASSIGN(const std::unique_ptr<Store> store,
                    Store::Open(directory_.File(kStateFile), std::move(keys), rng_));
     KEYWARD_ASSIGN(const uint64_t counter, custodian->counter().Read(record.counter));
@@ -85,8 +86,11 @@ TEST_F(InitialiseTest, WithoutHardwareNothingIsMadeAndItCanBeRepeated) {
 
 TEST_F(InitialiseTest, WhatAnInterruptedOneLeftIsRemoved) {
   ASSERT_OK(Init());
-  // As if it had been killed before the record got its name.
-  ASSERT_OK(MoveFile(directory_.path() / kMasterFile, directory_.path() / kMasterDraft));
+  // As if it had been killed before the record was made.
+  MasterRecord draft = *Record();
+  draft.record.clear();
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(draft)));
+  ASSERT_OK(RemoveFile(directory_.path() / kMasterFile));
   ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / kStateDraft));
   ASSERT_OK(Init());
   EXPECT_OK(Open());
@@ -95,10 +99,31 @@ TEST_F(InitialiseTest, WhatAnInterruptedOneLeftIsRemoved) {
   EXPECT_FALSE(IsThere(kStateDraft));
 }
 
+// As when somebody has renamed it: what it names in the hardware is in use.
+TEST_F(InitialiseTest, ARecordThatWasMadeIsNoDraft) {
+  ASSERT_OK(Init());
+  ASSERT_OK(MoveFile(directory_.path() / kMasterFile, directory_.path() / kMasterDraft));
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kAlreadyExists));
+  ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / "away"));
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kAlreadyExists));
+  EXPECT_EQ(hardware_.MasterCount(), 1U);
+}
+
+TEST_F(InitialiseTest, WhatAFormerStoreLeftIsNotPlayedIntoTheNewOne) {
+  for (const char* left : {"state.db-wal", "state.db-shm", "state.db-journal"}) {
+    ASSERT_OK(ReplaceFile(directory_.path() / left, AsBytes("x")));
+    EXPECT_THAT(Init(), FailsWith(ErrorCode::kAlreadyExists)) << left;
+    ASSERT_OK(RemoveFile(directory_.path() / left));
+  }
+  EXPECT_OK(Init());
+}
+
 TEST_F(InitialiseTest, ItsLastStepIsTakenByTheNextStart) {
   ASSERT_OK(Init());
   ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / kStateDraft));
-  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(*Record())));
+  MasterRecord draft = *Record();
+  draft.record.clear();
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(draft)));
   ASSERT_OK(FinishInitialisation(directory_.path(), *Record()));
   EXPECT_OK(Open());
   EXPECT_FALSE(IsThere(kMasterDraft));

@@ -93,6 +93,19 @@ TEST_F(JournalTest, ARevocationIsWrittenInAnyCase) {
   EXPECT_EQ(stored_.store().epoch(), epoch);  // never more than one ahead of the counter
 }
 
+TEST_F(JournalTest, ARevocationIsWrittenWhileAnotherCommitWaits) {
+  stored_.HoldAnswers();
+  const Slot first = NewSlot();
+  const Slot revocation = NewSlot();
+  stored_.journal().Commit(Enrol("a"), Into(first));
+  stored_.journal().CommitRegardless(Enrol("b"), Into(revocation));
+  EXPECT_EQ(Modules(), 2U);
+  EXPECT_FALSE(*revocation);
+  stored_.Reopen();  // as after a kill
+  EXPECT_EQ(Modules(), 2U);
+  EXPECT_EQ(stored_.store().epoch(), stored_.counter() + 1);
+}
+
 // Two copies of one epoch could stand in for each other, so the next confirmation is of another.
 TEST_F(JournalTest, ResumingConfirmsInAnEpochOfItsOwn) {
   stored_.SetAvailable(false);

@@ -1,5 +1,7 @@
 #include "keyd/registry.h"
 
+#include <sqlite3.h>
+
 #include "core/encoding.h"
 #include "tests/support/matchers.h"
 #include "tests/unit/keyd/test_store.h"
@@ -73,6 +75,24 @@ TEST_F(RegistryTest, WhatIsRemovedIsGone) {
 TEST_F(RegistryTest, WhatIsNotEnrolledIsNotRemoved) {
   EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kNotFound));
   EXPECT_THAT(RemovePeer("remote"), FailsWith(ErrorCode::kNotFound));
+}
+
+TEST_F(RegistryTest, ARemovalThatCouldNotBeWrittenIsRepeated) {
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(stored_.path().c_str(), &other), SQLITE_OK);
+  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> writer(other, sqlite3_close);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(RemovePeer("remote"), FailsWith(ErrorCode::kIo));
+  EXPECT_TRUE(registry_->modules().empty());
+  ASSERT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_OK(RemoveModule("frontend"));
+  EXPECT_OK(RemovePeer("remote"));
+  EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_TRUE(Read()->modules().empty());
+  EXPECT_TRUE(Read()->peers().empty());
 }
 
 TEST_F(RegistryTest, ANameIsAModulesOrAPeers) {

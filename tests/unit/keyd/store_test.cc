@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -206,6 +208,67 @@ TEST_F(StoreTest, AnEditedStoreIsRefused) {
     EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
     EXPECT_THAT(fresh.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
   }
+}
+
+// What somebody else writes while keyd runs does not get a MAC from keyd's next commit.
+TEST_F(StoreTest, AnEditBesideARunningStoreIsNeverTakenOver) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeVersion(Version(1).id); }));
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(stored_.path().c_str(), &other), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(other, "UPDATE version SET state = 2", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(other), SQLITE_OK);
+  EXPECT_THAT(Commit([](StoreWriter& store) { return store.PutModule({"frontend", "web"}); }),
+              FailsWith(ErrorCode::kDataCorrupt));
+  EXPECT_THAT(stored_.store().Load(), FailsWith(ErrorCode::kDataCorrupt));
+  stored_.Close();
+  EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
+}
+
+// SQLite deletes the write-ahead log when it believes that it closes the last connection.
+TEST_F(StoreTest, AReaderInAnotherProcessTakesNothingAway) {
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"first", "web"}); }));
+  const pid_t reader = fork();
+  ASSERT_GE(reader, 0);
+  if (reader == 0) {
+    sqlite3* other = nullptr;
+    const bool read =
+        sqlite3_open(stored_.path().c_str(), &other) == SQLITE_OK &&
+        sqlite3_exec(other, "SELECT * FROM module", nullptr, nullptr, nullptr) == SQLITE_OK &&
+        sqlite3_close(other) == SQLITE_OK;
+    _exit(read ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(reader, &status, 0), reader);
+  EXPECT_EQ(status, 0);
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"second", "web"}); }));
+  EXPECT_TRUE(std::filesystem::exists(stored_.path() + "-wal"));
+  // What is on disk now, as after a kill of the process that holds the store.
+  const TempDir killed;
+  for (const char* suffix : {"", "-wal"}) {
+    std::filesystem::copy_file(stored_.path() + suffix, killed.File("state.db") + suffix);
+  }
+  SystemRng rng;
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> left,
+                       Store::Open(killed.File("state.db"), stored_.Keys(), rng));
+  EXPECT_EQ(left->Load().value().modules.size(), 2U);
+}
+
+TEST_F(StoreTest, AStoreBoundToAnotherCounterIsRefused) {
+  stored_.Close();
+  StoreKeys keys = stored_.Keys();
+  keys.bound_to.push_back(4);
+  SystemRng rng;
+  EXPECT_THAT(Store::Open(stored_.path(), std::move(keys), rng),
+              FailsWith(ErrorCode::kDataCorrupt));
+}
+
+TEST_F(StoreTest, APipeBesideTheStoreIsRefused) {
+  stored_.Close();
+  ASSERT_EQ(mkfifo((stored_.path() + "-journal").c_str(), 0600), 0);
+  EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
 }
 
 TEST_F(StoreTest, AStoreUnderAnotherMasterKeyIsRefused) {

@@ -30,7 +30,9 @@ class TestStore {
   Result<std::unique_ptr<Store>> TryOpen() { return Store::Open(path(), Keys(), rng_); }
 
   StoreKeys Keys() const {
-    return {master_.Derive(Subkey::kStoreMac).value(), master_.Derive(Subkey::kWrapping).value()};
+    return {master_.Derive(Subkey::kStoreMac).value(),
+            master_.Derive(Subkey::kWrapping).value(),
+            {1, 2, 3}};
   }
   std::string path() const { return directory_.File("state.db"); }
   Store& store() { return *store_; }
