@@ -32,6 +32,7 @@ Result<void> DaemonLoop::Run() {
     CheckCustodians(now);
     if (has_appeared_ && !parts_.bus.connected()) Reconnect(now);
     ServeBus();
+    if (has_tried_ && !has_appeared_) continue;  // whoever started keyd waits for it
     Wait();
   }
   return {};
