@@ -10,11 +10,20 @@ namespace {
 // A key made by slow hardware outlasts the usual time of a call.
 constexpr std::chrono::milliseconds kGenerationTimeout = std::chrono::minutes(3);
 
-VersionSummary VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint64_t>& row) {
+std::optional<WallTime> TimeFromBus(uint64_t seconds) {
+  if (seconds == 0) return std::nullopt;
+  return WallTime(std::chrono::seconds(seconds));
+}
+
+VersionSummary VersionFromBus(const sdbus::Struct<uint32_t, std::string, Bytes, uint64_t, uint64_t,
+                                                  uint64_t, uint64_t>& row) {
   return {.number = row.get<0>(),
           .state = row.get<1>(),
           .spki = row.get<2>(),
-          .created = WallTime(std::chrono::seconds(row.get<3>()))};
+          .created = WallTime(std::chrono::seconds(row.get<3>())),
+          .activated = TimeFromBus(row.get<4>()),
+          .retire_at = TimeFromBus(row.get<5>()),
+          .uses = row.get<6>()};
 }
 
 // The PublicKey property fails for a key without an active version, which is to be shown as well.
@@ -139,8 +148,21 @@ class BusAdminClient final : public AdminClient {
     return Ask([&](AdminProxy& keyd) { return keyd.RevokeKey(name, version.value_or(0)); });
   }
 
-  Result<uint32_t> DestroyKey(const std::string& name) override {
-    return Ask([&](AdminProxy& keyd) { return keyd.DestroyKey(name); });
+  Result<uint32_t> PrepareKey(const std::string& name) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.PrepareKey(name); });
+  }
+
+  Result<uint32_t> ActivateKey(const std::string& name) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.ActivateKey(name); });
+  }
+
+  Result<void> RetireVersion(const std::string& name, uint32_t version) override {
+    return Ask([&](AdminProxy& keyd) { keyd.RetireVersion(name, version); });
+  }
+
+  Result<uint32_t> DestroyKey(const std::string& name, std::optional<uint32_t> version) override {
+    if (version == 0) return Fail(ErrorCode::kInvalidArgument, "versions count from 1");
+    return Ask([&](AdminProxy& keyd) { return keyd.DestroyKey(name, version.value_or(0)); });
   }
 
   Result<std::vector<ModuleSummary>> ListModules() override { return Ask(ModulesFromBus); }

@@ -36,9 +36,12 @@ struct ServiceStatus {
 
 struct VersionSummary {
   uint32_t number = 0;
-  std::string state;  // "active", "retiring", "revoked"
+  std::string state;  // Name(VersionState): "pending", "active", "retiring", "retired", ...
   Bytes spki;         // DER SubjectPublicKeyInfo
   WallTime created;
+  std::optional<WallTime> activated;
+  std::optional<WallTime> retire_at;  // while it is retiring
+  uint64_t uses = 0;                  // signatures
 };
 
 struct KeyDetails {
@@ -108,9 +111,17 @@ class AdminClient {
   virtual Result<PublicKey> GenerateKey(const KeyRequest& request) = 0;
   // Gives the number of the new active version. Errors: kNotFound, kRevoked, and the custodian's.
   virtual Result<uint32_t> RotateKey(const std::string& name) = 0;
+  // The two halves of a rotation; each gives the version's number. Errors: kNotFound, and those of
+  // RotateKey; PrepareKey: kAlreadyExists (a version waits already).
+  virtual Result<uint32_t> PrepareKey(const std::string& name) = 0;
+  virtual Result<uint32_t> ActivateKey(const std::string& name) = 0;
+  // Ends a grace period. Errors: kNotFound, kWrongState (the version is not retiring).
+  virtual Result<void> RetireVersion(const std::string& name, uint32_t version) = 0;
   // One version, or all. Gives the number of sessions that ended by it. Errors: kNotFound.
   virtual Result<uint32_t> RevokeKey(const std::string& name, std::optional<uint32_t> version) = 0;
-  virtual Result<uint32_t> DestroyKey(const std::string& name) = 0;
+  // One version, or all. Gives the number of sessions that ended by it. Errors: kNotFound, and the
+  // custodian's.
+  virtual Result<uint32_t> DestroyKey(const std::string& name, std::optional<uint32_t> version) = 0;
 
   virtual Result<std::vector<ModuleSummary>> ListModules() = 0;
   // Errors: kNotFound (the policy has no such module, or there is no such key), kAlreadyExists,

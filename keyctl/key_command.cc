@@ -4,17 +4,14 @@
 
 #include "core/encoding.h"
 #include "keyctl/human.h"
-#include "keyctl/progress_note.h"
 #include "keyctl/shell.h"
 #include "keyctl/table.h"
+#include "keyctl/version_number.h"
 
 namespace keyward::keyctl {
 namespace {
 
-// CLI11's own PositiveNumber tells whoever errs of the largest double, in 309 digits.
-CLI::Range VersionNumber() {
-  return {uint32_t{1}, std::numeric_limits<uint32_t>::max(), "POSITIVE"};
-}
+constexpr size_t kShownDigits = 16;  // of a fingerprint, in a table; --json has all
 
 std::string Fingerprint(const Bytes& spki) {
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
@@ -32,9 +29,15 @@ Json SummaryJson(const KeySummary& key) {
 }
 
 Json VersionJson(const VersionSummary& version) {
+  const auto time = [](const std::optional<WallTime>& when) {
+    return when ? Json(Timestamp(*when)) : Json();
+  };
   return {{"version", version.number},
           {"state", version.state},
           {"created", Timestamp(version.created)},
+          {"activated", time(version.activated)},
+          {"retire_at", time(version.retire_at)},
+          {"signatures", version.uses},
           {"fingerprint", Fingerprint(version.spki)},
           {"public_key", Pem(version.spki)}};
 }
@@ -71,10 +74,11 @@ Result<ExitCode> ListKeys(Shell& shell) {
 void PrintDetails(Shell& shell, const KeyDetails& key) {
   shell.Say(fmt::format("{}: {}, {} in {}\n", Printable(key.name), key.algorithm, key.custody,
                         key.custodian));
-  Table table({"VERSION", "STATE", "CREATED", "FINGERPRINT (SHA-256)"});
+  Table table({"VERSION", "STATE", "CREATED", "RETIRES", "SIGNATURES", "KEY (SHA-256)"});
   for (const VersionSummary& version : key.versions) {
     table.Add({std::to_string(version.number), Cell(version.state, ToneOfState(version.state)),
-               Timestamp(version.created), Fingerprint(version.spki)});
+               Timestamp(version.created), version.retire_at ? Timestamp(*version.retire_at) : "",
+               std::to_string(version.uses), Fingerprint(version.spki).substr(0, kShownDigits)});
   }
   table.Print(shell.out(), shell.color());
 }
@@ -128,14 +132,6 @@ Result<std::string> ChooseCustodian(AdminClient& admin) {
               "keyd has more than one custodian; choose with --custodian " + names);
 }
 
-// A failure leaves the note's thread joined before anything else is written.
-template <class Call>
-auto WithNote(Shell& shell, const char* doing, Call&& call) {
-  const ProgressNote note(
-      shell.err(), fmt::format("keyctl: {}; the hardware takes its time, up to a minute", doing));
-  return call();
-}
-
 Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   if (request.custodian.empty()) {
@@ -155,67 +151,6 @@ Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
   } else {
     shell.Say(fmt::format("Made {}: {}, {} in {}, fingerprint {}.", request.name, request.algorithm,
                           request.custody, request.custodian, fingerprint));
-  }
-  return ExitCode::kOk;
-}
-
-Result<ExitCode> RotateKey(Shell& shell, const std::string& name) {
-  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const uint32_t version,
-                 WithNote(shell, "making the new version", [&] { return admin->RotateKey(name); }));
-  if (shell.json()) {
-    shell.PrintJson({{"name", name}, {"version", version}});
-  } else {
-    shell.Say(fmt::format("Version {} of {} is active.", version, name));
-  }
-  return ExitCode::kOk;
-}
-
-struct RevokeArguments {
-  std::string name;
-  uint32_t version = 0;  // 0: all
-};
-
-std::string Describe(const RevokeArguments& which) {
-  return which.version == 0
-             ? fmt::format("revoke key '{}'", which.name)
-             : fmt::format("revoke version {} of key '{}'", which.version, which.name);
-}
-
-Result<ExitCode> RevokeKey(Shell& shell, const RevokeArguments& which) {
-  if (!shell.Confirm(
-          fmt::format("About to {} for ever, and to end every session that uses it. Go on?",
-                      Describe(which)))) {
-    return ExitCode::kNotConfirmed;
-  }
-  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  const std::optional<uint32_t> version =
-      which.version == 0 ? std::nullopt : std::optional(which.version);
-  KEYWARD_ASSIGN(const uint32_t ended, admin->RevokeKey(which.name, version));
-  if (shell.json()) {
-    shell.PrintJson({{"name", which.name},
-                     {"version", version ? Json(*version) : Json()},
-                     {"sessions_ended", ended}});
-  } else {
-    shell.Say(fmt::format("{}{} is revoked; {}.",
-                          version ? fmt::format("Version {} of ", *version) : "", which.name,
-                          SessionsEnded(ended)));
-  }
-  return ExitCode::kOk;
-}
-
-Result<ExitCode> DestroyKey(Shell& shell, const std::string& name) {
-  if (!shell.Confirm(fmt::format("About to destroy key '{}' with all its versions, and to end "
-                                 "every session that uses it. Go on?",
-                                 name))) {
-    return ExitCode::kNotConfirmed;
-  }
-  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const uint32_t ended, admin->DestroyKey(name));
-  if (shell.json()) {
-    shell.PrintJson({{"name", name}, {"sessions_ended", ended}});
-  } else {
-    shell.Say(fmt::format("{} is destroyed; {}.", name, SessionsEnded(ended)));
   }
   return ExitCode::kOk;
 }
@@ -270,48 +205,6 @@ void AddGenerate(CLI::App& keys, Shell& shell) {
       [request](Shell& self) { return GenerateKey(self, *request); });
 }
 
-void AddRotate(CLI::App& keys, Shell& shell) {
-  CLI::App* command = keys.add_subcommand("rotate", "Make a new version of a key the active one");
-  command->footer(
-      "Live sessions go on; new ones use the new version.\n\n"
-      "Examples:\n  keyctl key rotate frontend");
-  const auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "The key")->required();
-  shell.Bind(
-      *command, [name] { return fmt::format("rotate key '{}'", *name); },
-      [name](Shell& self) { return RotateKey(self, *name); });
-}
-
-void AddRevoke(CLI::App& keys, Shell& shell) {
-  CLI::App* command = keys.add_subcommand(
-      "revoke", "Make a key's versions unusable for ever, and end its sessions at once");
-  command->footer(
-      "'keyctl key rotate' can give the key a fresh version afterwards.\n\n"
-      "Examples:\n"
-      "  keyctl key revoke frontend\n"
-      "  keyctl key revoke frontend --version 1\n"
-      "  keyctl key revoke frontend --yes        in scripts");
-  const auto which = std::make_shared<RevokeArguments>();
-  command->add_option("NAME", which->name, "The key")->required();
-  command->add_option("--version", which->version, "Only this version")->check(VersionNumber());
-  shell.AddYes(*command);
-  shell.Bind(
-      *command, [which] { return Describe(*which); },
-      [which](Shell& self) { return RevokeKey(self, *which); });
-}
-
-void AddDestroy(CLI::App& keys, Shell& shell) {
-  CLI::App* command =
-      keys.add_subcommand("destroy", "Delete a key from the HSM or TPM; nothing brings it back");
-  command->footer("Examples:\n  keyctl key destroy frontend\n  keyctl key destroy frontend --yes");
-  const auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "The key")->required();
-  shell.AddYes(*command);
-  shell.Bind(
-      *command, [name] { return fmt::format("destroy key '{}'", *name); },
-      [name](Shell& self) { return DestroyKey(self, *name); });
-}
-
 }  // namespace
 
 void AddKeyCommands(CLI::App& app, Shell& shell) {
@@ -325,9 +218,7 @@ void AddKeyCommands(CLI::App& app, Shell& shell) {
   AddList(*keys, shell);
   AddShow(*keys, shell);
   AddGenerate(*keys, shell);
-  AddRotate(*keys, shell);
-  AddRevoke(*keys, shell);
-  AddDestroy(*keys, shell);
+  AddKeyLifecycleCommands(*keys, shell);
 }
 
 }  // namespace keyward::keyctl

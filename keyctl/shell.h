@@ -1,6 +1,8 @@
 // What every command of keyctl shares: its options, its answers, and the way it fails.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -10,6 +12,7 @@
 
 #include "keyctl/environment.h"
 #include "keyctl/exit_code.h"
+#include "keyctl/progress_note.h"
 
 namespace keyward::keyctl {
 
@@ -68,6 +71,15 @@ class Shell {
   bool yes_ = false;
 };
 
+// Runs `call` with a note for someone who waits. A failure leaves the note's thread joined before
+// anything else is written.
+template <class Call>
+auto WithNote(Shell& shell, const char* doing, Call&& call) {
+  const ProgressNote note(
+      shell.err(), fmt::format("keyctl: {}; the hardware takes its time, up to a minute", doing));
+  return call();
+}
+
 // "1 session ended", "2 sessions ended"
 std::string SessionsEnded(uint32_t count);
 
@@ -75,6 +87,8 @@ std::string SessionsEnded(uint32_t count);
 void AddInitCommand(CLI::App& app, Shell& shell);
 void AddStatusCommand(CLI::App& app, Shell& shell);
 void AddKeyCommands(CLI::App& app, Shell& shell);
+// Of `keyctl key`.
+void AddKeyLifecycleCommands(CLI::App& keys, Shell& shell);
 void AddModuleCommands(CLI::App& app, Shell& shell);
 void AddSessionsCommands(CLI::App& app, Shell& shell);
 void AddPolicyCommands(CLI::App& app, Shell& shell);

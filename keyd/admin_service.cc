@@ -41,7 +41,6 @@ void AdminService::GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::Ve
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
-  key.next_version = 1;
   (*vault)->keys().Generate(key, caller,
                             [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
                               if (version) Log(LogLevel::kNotice, "key '{}' made", name);
@@ -59,6 +58,25 @@ void AdminService::RotateKey(const std::string& name, uint32_t caller,
     }
     done(std::move(version));
   });
+}
+
+void AdminService::PrepareKey(const std::string& name, uint32_t caller,
+                              const KeyRing::VersionDone& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  (*vault)->keys().Prepare(name, caller, done);
+}
+
+void AdminService::ActivateKey(const std::string& name, const KeyRing::VersionDone& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  (*vault)->keys().Activate(name, done);
+}
+
+void AdminService::RetireVersion(const std::string& name, uint32_t version, const Done& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  (*vault)->keys().Retire(name, version, done);
 }
 
 void AdminService::RevokeKey(const std::string& name, uint32_t version, const Ended& done) {
@@ -79,18 +97,22 @@ void AdminService::RevokeKey(const std::string& name, uint32_t version, const En
   *ended = EndDependants((*vault)->keys(), name, *revoked);
 }
 
-void AdminService::DestroyKey(const std::string& name, uint32_t caller, const Ended& done) {
-  RevokeKey(name, 0, [this, name, caller, done](Result<uint32_t> ended) {
+void AdminService::DestroyKey(const std::string& name, uint32_t version, uint32_t caller,
+                              const Ended& done) {
+  RevokeKey(name, version, [this, name, version, caller, done](Result<uint32_t> ended) {
     const Result<Vault*> vault = daemon_.Unsealed();
     if (!ended || !vault) return done(ended ? Fail(vault.error()) : std::move(ended));
-    (*vault)->keys().Destroy(name, caller,
-                             [this, name, ended = *ended, done](const Result<void>& destroyed) {
-                               if (!destroyed) return done(Fail(destroyed.error()));
-                               if (daemon_.vault != nullptr)
-                                 daemon_.vault->registry().ForgetIdentity(name);
-                               Log(LogLevel::kNotice, "key '{}' destroyed", name);
-                               done(ended);
-                             });
+    (*vault)->keys().Destroy(
+        name, version, caller,
+        [this, name, version, ended = *ended, done](const Result<void>& destroyed) {
+          if (!destroyed) return done(Fail(destroyed.error()));
+          if (daemon_.vault != nullptr && version == 0) {
+            daemon_.vault->registry().ForgetIdentity(name);
+          }
+          Log(LogLevel::kNotice, "key '{}' {}destroyed", name,
+              version == 0 ? "" : fmt::format("version {} ", version));
+          done(ended);
+        });
   });
 }
 
@@ -107,7 +129,8 @@ uint32_t AdminService::EndDependants(const KeyRing& keys, const std::string& key
   return daemon_.sessions.EndWhere(
       [&](const SessionInfo& session) {
         return gone.contains(session.key->id()) ||
-               (session.peer_key && gone.contains(*session.peer_key));
+               std::ranges::any_of(session.peer_keys,
+                                   [&](const KeyId& id) { return gone.contains(id); });
       },
       reason);
 }

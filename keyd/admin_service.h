@@ -37,9 +37,14 @@ class AdminService {
   // Errors: kInvalidArgument (name), kAlreadyExists, kNotSupported, and the custodian's.
   void GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done);
   void RotateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
+  // The two halves of a rotation: see KeyRing.
+  void PrepareKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
+  void ActivateKey(const std::string& name, const KeyRing::VersionDone& done);
+  // Ends a version's grace period now, and the sessions that rest on it.
+  void RetireVersion(const std::string& name, uint32_t version, const Done& done);
   // version 0: all. Errors: kNotFound, kIo.
   void RevokeKey(const std::string& name, uint32_t version, const Ended& done);
-  void DestroyKey(const std::string& name, uint32_t caller, const Ended& done);
+  void DestroyKey(const std::string& name, uint32_t version, uint32_t caller, const Ended& done);
 
   // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
   // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.

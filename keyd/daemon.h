@@ -25,8 +25,12 @@ struct Daemon {
 
   std::function<void()> on_vault_changed = [] {};  // told when the vault came or went
 
+  std::function<void(const VersionChange&)> on_version_changed = [](const VersionChange&) {};
+
   // Errors: kSealed.
   Result<Vault*> Unsealed() const;
+  // Ends what depends on a version that is retired now, and tells the listener.
+  void OnVersionChanged(const VersionChange& change);
 };
 
 }  // namespace keyward

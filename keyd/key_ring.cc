@@ -34,6 +34,14 @@ Result<void> CheckCustody(const KeyRecord& key) {
   return {};
 }
 
+constexpr std::chrono::seconds kRotationRetry{60};
+constexpr std::chrono::seconds kUsesInterval{60};
+constexpr uint32_t kDaemonItself = 0xffffffff;
+
+std::unexpected<Error> NoSuchKey() {
+  return Fail(ErrorCode::kNotFound, "there is no such key");
+}
+
 std::unexpected<Error> ChangeInProgress() {
   return Fail(
       Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100));
@@ -81,11 +89,38 @@ Result<void> Outcome(const Result<T>& result) {
 }  // namespace
 
 void Key::Add(std::shared_ptr<KeyVersion> version) {
-  if (version->state() == VersionState::kActive) {
-    for (const std::shared_ptr<KeyVersion>& older : versions) older->Retire();
-    active->Set(version);
-  }
+  if (version->state() == VersionState::kActive) active->Set(version);
   versions.push_back(std::move(version));
+}
+
+void Key::Activate(const std::shared_ptr<KeyVersion>& version, WallTime now, WallTime retire_at) {
+  for (const std::shared_ptr<KeyVersion>& other : versions) other->Retire(retire_at);
+  version->Activate(now);
+  active->Set(version);
+}
+
+std::shared_ptr<KeyVersion> Key::Find(uint32_t number) const {
+  const auto found = std::ranges::find(versions, number, &KeyVersion::number);
+  return found == versions.end() ? nullptr : *found;
+}
+
+std::shared_ptr<KeyVersion> Key::Prepared() const {
+  const auto found = std::ranges::find(versions, VersionState::kPending, &KeyVersion::state);
+  return found == versions.end() ? nullptr : *found;
+}
+
+std::vector<std::shared_ptr<KeyVersion>> Key::Provable() const {
+  std::vector<std::shared_ptr<KeyVersion>> provable;
+  for (const std::shared_ptr<KeyVersion>& version : versions) {
+    if (version->CheckUsable()) provable.push_back(version);
+  }
+  return provable;
+}
+
+bool Key::IsDestroyed() const {
+  return std::ranges::all_of(versions, [](const std::shared_ptr<KeyVersion>& version) {
+    return version->state() == VersionState::kDestroyed;
+  });
 }
 
 Result<std::shared_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState& state) {
@@ -95,12 +130,14 @@ Result<std::shared_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState&
 }
 
 Result<void> KeyRing::Adopt(const StoredState& state) {
+  anchor_ = {parts_.clock.Now(), parts_.clock.Monotonic()};
   std::map<std::string, const KeyRecord*> records;
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
   for (const VersionRecord& version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key
     CustodianPool& pool = ConfiguredOrNot(key.custodian);
-    if (version.state == VersionState::kPending) {
+    anchor_.wall = std::max({anchor_.wall, version.created, version.activated.value_or(WallTime())});
+    if (version.state == VersionState::kPending && version.spki.empty()) {
       NoteRemains(version, key.custodian);
       continue;
     }
@@ -109,6 +146,11 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
     entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), pool));
   }
   return {};
+}
+
+const Key* KeyRing::FindLiving(std::string_view name) const {
+  const Key* key = Find(name);
+  return key == nullptr || key->IsDestroyed() ? nullptr : key;
 }
 
 const Key* KeyRing::Find(std::string_view name) const {
@@ -132,18 +174,91 @@ CustodianPool& KeyRing::ConfiguredOrNot(const std::string& custodian) {
 }
 
 void KeyRing::Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
-  if (keys_.contains(key.name)) {
+  const Key* known = Find(key.name);
+  if (known != nullptr && !known->IsDestroyed()) {
     return done(Fail(ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"));
   }
   if (Result<void> fits = CheckCustody(key); !fits) return done(Fail(fits.error()));
   if (HasRemains(key.name)) return done(NameNotFreeYet());
-  MakeVersion(key, caller, done);
+  KeyRecord fresh = key;
+  fresh.next_version = known == nullptr ? 1 : known->record.next_version;
+  MakeVersion(std::move(fresh), Then::kActivate, caller, done);
+}
+
+void KeyRing::Prepare(const std::string& name, uint32_t caller, const VersionDone& done) {
+  const Key* key = FindLiving(name);
+  if (key == nullptr) return done(NoSuchKey());
+  if (key->Prepared() != nullptr) {
+    return done(Fail(ErrorCode::kAlreadyExists,
+                     "a version of the key waits already; activate or destroy it"));
+  }
+  MakeVersion(key->record, Then::kWait, caller, done);
+}
+
+void KeyRing::Activate(const std::string& name, const VersionDone& done) {
+  const Key* key = FindLiving(name);
+  const std::shared_ptr<KeyVersion> version = key == nullptr ? nullptr : key->Prepared();
+  if (version == nullptr) {
+    return done(key == nullptr
+                    ? NoSuchKey()
+                    : Fail(ErrorCode::kNotFound,
+                           "no version of the key waits; keyctl key prepare makes one"));
+  }
+  if (in_progress_.contains(name)) return done(ChangeInProgress());
+  in_progress_[name] = false;
+  const WallTime now = Now();
+  const WallTime retire_at = GraceFromNow(name);
+  parts_.journal.Commit(
+      [this, record = version->record(), now, retire_at](StoreWriter& store) -> Result<void> {
+        if (in_progress_.at(record.key)) return RevokedMeanwhile();
+        return store.ActivateVersion(record, now, retire_at);
+      },
+      [this, name, version, now, retire_at, done](const Journal::Outcome& outcome) {
+        OnActivated(name, version, now, retire_at, outcome, done);
+      });
+}
+
+void KeyRing::OnActivated(const std::string& name, const std::shared_ptr<KeyVersion>& version,
+                          WallTime now, WallTime retire_at, const Journal::Outcome& outcome,
+                          const VersionDone& done) {
+  const bool revoked = in_progress_.extract(name).mapped();
+  if (!outcome.written) return done(Fail(outcome.result.error()));
+  if (revoked) return done(RevokedMeanwhile());
+  Key& key = keys_.at(name);
+  const std::vector<std::shared_ptr<KeyVersion>> before = key.Provable();
+  key.Activate(version, now, retire_at);
+  for (const std::shared_ptr<KeyVersion>& each : before) {
+    if (each->retire_at() == retire_at) Tell(*each);
+  }
+  Tell(*version);
+  if (!outcome.result) return done(Fail(Unconfirmed(outcome.result.error())));
+  done(version);
 }
 
 void KeyRing::Rotate(const std::string& name, uint32_t caller, const VersionDone& done) {
-  const Key* key = Find(name);
-  if (key == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such key"));
-  MakeVersion(key->record, caller, done);
+  const Key* key = FindLiving(name);
+  if (key == nullptr) return done(NoSuchKey());
+  if (key->Prepared() != nullptr) return Activate(name, done);
+  MakeVersion(key->record, Then::kActivate, caller, done);
+}
+
+void KeyRing::Retire(const std::string& name, uint32_t version, const Done& done) {
+  const Key* key = FindLiving(name);
+  const std::shared_ptr<KeyVersion> found = key == nullptr ? nullptr : key->Find(version);
+  if (found == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such version"));
+  if (found->state() != VersionState::kRetiring) {
+    return done(Fail(ErrorCode::kWrongState,
+                     "only a version that is retiring can be retired; rotate the key first"));
+  }
+  parts_.journal.Commit(
+      [id = found->id()](StoreWriter& store) { return store.RetireVersion(id); },
+      [this, found, done](const Journal::Outcome& outcome) {
+        if (!outcome.written) return done(outcome.result);
+        found->EndGrace();
+        Tell(*found);
+        if (outcome.result) return done({});
+        done(Fail(Unconfirmed(outcome.result.error())));
+      });
 }
 
 Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
@@ -161,7 +276,7 @@ Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
   return version;
 }
 
-void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& done) {
+void KeyRing::MakeVersion(KeyRecord key, Then then, uint32_t caller, const VersionDone& done) {
   CustodianPool* pool = PoolOf(key.custodian);
   if (pool == nullptr || !pool->configured()) {
     return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
@@ -170,10 +285,10 @@ void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& don
   const Result<VersionRecord> version = Announce(key);
   if (!version) return done(Fail(version.error()));
   in_progress_[key.name] = false;
-  auto finish = [weak = weak_from_this(), post = parts_.post, key, version = *version,
+  auto finish = [weak = weak_from_this(), post = parts_.post, key, version = *version, then,
                  done](Result<GeneratedKey> made) {
-    post([weak, key, version, done, made = std::move(made)] {
-      if (const auto self = weak.lock()) return self->OnGenerated(key, version, made, done);
+    post([weak, key, version, then, done, made = std::move(made)] {
+      if (const auto self = weak.lock()) return self->OnGenerated(key, version, then, made, done);
       done(Fail(SealedMeanwhile()));
     });
   };
@@ -188,41 +303,55 @@ void KeyRing::MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& don
   if (!queued) finish(Fail(queued.error()));
 }
 
-void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version,
+void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
                           const Result<GeneratedKey>& made, const VersionDone& done) {
   const bool revoked = in_progress_.at(key.name);
   if (!made || revoked) {
     GiveUp(key, version);
     return done(revoked ? RevokedMeanwhile() : Fail(made.error()));
   }
-  version.state = VersionState::kActive;
   version.spki = made->public_key.spki();
   version.reference = made->reference;
+  const WallTime retire_at = GraceFromNow(key.name);
+  if (then == Then::kActivate) {
+    version.state = VersionState::kActive;
+    version.activated = Now();
+  }
   parts_.journal.Commit(
-      [this, version](StoreWriter& store) -> Result<void> {
+      [this, version, retire_at](StoreWriter& store) -> Result<void> {
         if (in_progress_.at(version.key)) return RevokedMeanwhile();
-        return store.ActivateVersion(version);
+        KEYWARD_TRY(store.RecordMade(version));
+        if (!version.activated) return {};
+        return store.ActivateVersion(version, *version.activated, retire_at);
       },
-      [this, key, version, public_key = made->public_key, done](const Journal::Outcome& outcome) {
-        OnActivated(key, version, public_key, outcome, done);
+      [this, key, version, public_key = made->public_key, retire_at,
+       done](const Journal::Outcome& outcome) {
+        OnRecorded(key, version, public_key, retire_at, outcome, done);
       });
 }
 
-void KeyRing::OnActivated(const KeyRecord& key, const VersionRecord& version,
-                          const PublicKey& public_key, const Journal::Outcome& outcome,
-                          const VersionDone& done) {
+void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
+                         const PublicKey& public_key, WallTime retire_at,
+                         const Journal::Outcome& outcome, const VersionDone& done) {
   if (!outcome.written) {
     GiveUp(key, version);
     return done(Fail(outcome.result.error()));
   }
-  const bool revoked = in_progress_.extract(key.name).mapped();
   Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
-  entry.Add(std::make_shared<KeyVersion>(key, version, public_key, *PoolOf(key.custodian)));
-  const std::shared_ptr<KeyVersion> added = entry.versions.back();
-  if (revoked) {  // which the store has been told after the activation
+  entry.record = key;  // a destroyed one may have been of another kind
+  VersionRecord pending = version;
+  pending.state = VersionState::kPending;
+  const auto added =
+      std::make_shared<KeyVersion>(key, pending, public_key, *PoolOf(key.custodian));
+  entry.Add(added);
+  if (version.activated && !in_progress_.at(key.name)) {
+    return OnActivated(key.name, added, *version.activated, retire_at, outcome, done);
+  }
+  if (in_progress_.extract(key.name).mapped()) {  // which the store was told after it was made
     added->Revoke();
     return done(RevokedMeanwhile());
   }
+  Tell(*added);
   if (!outcome.result) return done(Fail(Unconfirmed(outcome.result.error())));
   done(added);
 }
@@ -241,6 +370,7 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
   if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
   std::vector<KeyId> ids;
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
+    if (each->state() == VersionState::kDestroyed) continue;
     if (version == 0 || each->number() == version) ids.push_back(each->id());
   }
   if (ids.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
@@ -249,7 +379,9 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
     change->second = true;
   }
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
-    if (version == 0 || each->number() == version) each->Revoke();
+    if (std::ranges::find(ids, each->id()) == ids.end()) continue;
+    each->Revoke();
+    Tell(*each);
   }
   parts_.journal.CommitRegardless(
       [name, version, id = ids.front()](StoreWriter& store) {
@@ -263,33 +395,41 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
   return ids;
 }
 
-void KeyRing::Destroy(const std::string& name, uint32_t caller, const Done& done) {
+void KeyRing::Destroy(const std::string& name, uint32_t version, uint32_t caller,
+                      const Done& done) {
   const Result<std::vector<KeyId>> revoked =
-      Revoke(name, 0, [this, name, caller, done](Result<void> recorded) {
+      Revoke(name, version, [this, name, version, caller, done](Result<void> recorded) {
         if (!recorded) return done(std::move(recorded));
-        DestroyRevoked(name, caller, done);
+        DestroyRevoked(name, version, caller, done);
       });
   if (!revoked) done(Fail(revoked.error()));
 }
 
-void KeyRing::DestroyRevoked(const std::string& name, uint32_t caller, const Done& done) {
+void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller,
+                             const Done& done) {
   if (in_progress_.contains(name)) return done(ChangeInProgress());
-  const Key* found = Find(name);
+  const Key* found = FindLiving(name);
   if (found == nullptr) return done({});  // another admin was faster
   std::vector<KeyReference> references;
   std::vector<KeyId> unrecorded;
   if (found->record.custody == Custody::kHardware) {
-    for (const auto& version : found->versions) references.push_back(version->reference());
+    for (const auto& each : found->versions) {
+      const bool meant = version == 0 || each->number() == version;
+      if (meant && each->state() != VersionState::kDestroyed) {
+        references.push_back(each->reference());
+      }
+    }
     for (const auto& [id, remains] : remains_) {
-      if (remains.key == name) unrecorded.push_back(id);
+      if (remains.key == name && version == 0) unrecorded.push_back(id);
     }
   }
   in_progress_[name] = false;
-  auto finish = [weak = weak_from_this(), post = parts_.post, name, done](Result<void> destroyed) {
-    post([weak, name, done, destroyed = std::move(destroyed)] {
+  auto finish = [weak = weak_from_this(), post = parts_.post, name, version,
+                 done](Result<void> destroyed) {
+    post([weak, name, version, done, destroyed = std::move(destroyed)] {
       const auto self = weak.lock();
       if (self == nullptr) return done(Fail(SealedMeanwhile()));
-      if (destroyed) return self->Forget(name, done);
+      if (destroyed) return self->OnDestroyed(name, version, done);
       self->in_progress_.erase(name);
       done(destroyed);
     });
@@ -304,17 +444,94 @@ void KeyRing::DestroyRevoked(const std::string& name, uint32_t caller, const Don
   if (!queued) finish(Fail(queued.error()));
 }
 
-void KeyRing::Forget(const std::string& name, const Done& done) {
-  parts_.journal.Commit([name](StoreWriter& store) { return store.DeleteKey(name); },
-                        [this, name, done](const Journal::Outcome& outcome) {
-                          in_progress_.erase(name);
-                          if (!outcome.written) return done(outcome.result);
-                          keys_.erase(name);
-                          std::erase_if(remains_,
-                                        [&](const auto& each) { return each.second.key == name; });
-                          if (outcome.result) return done({});
-                          done(Fail(Unconfirmed(outcome.result.error())));
-                        });
+void KeyRing::OnDestroyed(const std::string& name, uint32_t version, const Done& done) {
+  const std::shared_ptr<KeyVersion> one = version == 0 ? nullptr : keys_.at(name).Find(version);
+  parts_.journal.Commit(
+      [name, one](StoreWriter& store) {
+        return one == nullptr ? store.DestroyKey(name) : store.DestroyVersion(one->id());
+      },
+      [this, name, one, done](const Journal::Outcome& outcome) {
+        in_progress_.erase(name);
+        if (!outcome.written) return done(outcome.result);
+        for (const std::shared_ptr<KeyVersion>& each : keys_.at(name).versions) {
+          if (one != nullptr && one != each) continue;
+          each->MarkDestroyed();
+          Tell(*each);
+        }
+        if (one == nullptr) {
+          std::erase_if(remains_, [&](const auto& left) { return left.second.key == name; });
+        }
+        if (outcome.result) return done({});
+        done(Fail(Unconfirmed(outcome.result.error())));
+      });
+}
+
+void KeyRing::Tell(const KeyVersion& version) const {
+  parts_.changed({version.key().name, version.number(), version.id(), version.state()});
+}
+
+WallTime KeyRing::Now() const {
+  const auto elapsed = parts_.clock.Monotonic() - anchor_.monotonic;
+  return std::max(parts_.clock.Now(), anchor_.wall + elapsed);
+}
+
+WallTime KeyRing::GraceFromNow(std::string_view key) const {
+  return Now() + parts_.rules(key).grace_period;
+}
+
+void KeyRing::Tick() {
+  const WallTime now = Now();
+  for (const auto& [name, key] : keys_) {
+    for (const std::shared_ptr<KeyVersion>& version : key.versions) {
+      const std::optional<WallTime> retire_at = version->retire_at();
+      if (retire_at && *retire_at <= now) Retire(name, version->number(), [](const auto&) {});
+    }
+    RotateIfDue(name, key);
+  }
+  WriteUses();
+}
+
+void KeyRing::RotateIfDue(const std::string& name, const Key& key) {
+  const Result<std::shared_ptr<KeyVersion>> active = key.active->Get();
+  if (!active || in_progress_.contains(name)) return;
+  const policy::RotationRules rules = parts_.rules(name);
+  const auto age = Now() - (*active)->activated().value_or((*active)->created());
+  const bool is_old = rules.max_age && age >= *rules.max_age;
+  const bool is_worn = rules.max_uses && (*active)->uses() >= *rules.max_uses;
+  if (!is_old && !is_worn) return;
+  const MonotonicTime monotonic = parts_.clock.Monotonic();
+  if (const auto wait = try_again_at_.find(name);
+      wait != try_again_at_.end() && monotonic < wait->second) {
+    return;
+  }
+  try_again_at_[name] = monotonic + kRotationRetry;
+  Rotate(name, kDaemonItself, [name, is_old](const Result<std::shared_ptr<KeyVersion>>& rotated) {
+    if (!rotated) return LogError("rotating '" + name + "' by its schedule", rotated.error());
+    Log(LogLevel::kNotice, "key '{}' rotated to version {} for its {}", name, (*rotated)->number(),
+        is_old ? "age" : "number of signatures");
+  });
+}
+
+// A crash forgets the signatures of the last minute.
+void KeyRing::WriteUses() {
+  const MonotonicTime now = parts_.clock.Monotonic();
+  if (now < write_uses_at_) return;
+  write_uses_at_ = now + kUsesInterval;
+  std::vector<VersionUses> changed;
+  for (const auto& [name, key] : keys_) {
+    for (const std::shared_ptr<KeyVersion>& version : key.versions) {
+      const uint64_t uses = version->uses();
+      const auto written = written_uses_.find(version->id());
+      const uint64_t before =
+          written == written_uses_.end() ? version->record().uses : written->second;
+      if (uses != before) changed.push_back({version->id(), uses});
+    }
+  }
+  if (changed.empty()) return;
+  const Result<void> noted =
+      parts_.journal.Note([&](StoreWriter& store) { return store.PutUses(changed); });
+  if (!noted) return LogError("writing use counts", noted.error());
+  for (const VersionUses& each : changed) written_uses_[each.id] = each.uses;
 }
 
 std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() const {

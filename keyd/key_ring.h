@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "keyd/journal.h"
 #include "keyd/key_version.h"
+#include "policy/policy.h"
 
 namespace keyward {
 
@@ -22,6 +23,22 @@ struct Key {
   std::shared_ptr<ActiveVersion> active = std::make_shared<ActiveVersion>();
 
   void Add(std::shared_ptr<KeyVersion> version);
+  // Makes `version` the one that signs; the one before retires until `retire_at`.
+  void Activate(const std::shared_ptr<KeyVersion>& version, WallTime now, WallTime retire_at);
+  // Null when there is none of that number.
+  std::shared_ptr<KeyVersion> Find(uint32_t number) const;
+  // The one that waits to be activated, if any.
+  std::shared_ptr<KeyVersion> Prepared() const;
+  // Those that a peer may prove itself with: the active one and those in their grace period.
+  std::vector<std::shared_ptr<KeyVersion>> Provable() const;
+  bool IsDestroyed() const;
+};
+
+struct VersionChange {
+  std::string key;
+  uint32_t number;
+  KeyId id;
+  VersionState state;
 };
 
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
@@ -42,6 +59,8 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
     const Clock& clock;
     Rng& rng;
     Post post;
+    std::function<policy::RotationRules(std::string_view key)> rules;
+    std::function<void(const VersionChange&)> changed;  // told after a version changed its state
   };
   // Takes the keys of `state`. For a custodian that has some and is not configured it adds a pool
   // that takes no task: such keys are seen, revoked, and used for nothing. Errors: kDataCorrupt.
@@ -51,22 +70,32 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   const Key* Find(std::string_view name) const;
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
-  // Errors: kAlreadyExists, kNotSupported, kBusy (also while the custodian has
-  // not removed what a failed generation of that name left), the custodian's and the store's.
+  // The first version of a key, active; of a name whose key was destroyed, a further one. Errors:
+  // kAlreadyExists, kNotSupported, kBusy (also while the custodian has not removed what a failed
+  // generation of that name left), the custodian's and the journal's.
   void Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done);
-  // A new active version beside the old, which retires. Errors: kNotFound, kRevoked (the whole key
-  // was, before its new version was made; that one is removed), and as above.
+  // A new version that waits beside the active one. Errors: kNotFound, kAlreadyExists (one waits
+  // already), kRevoked (the whole key was, before its new version was made; that one is removed),
+  // and as above.
+  void Prepare(const std::string& name, uint32_t caller, const VersionDone& done);
+  // The version that waits becomes the active one; the one before retires, for its grace period.
+  // Errors: kNotFound (also: none waits), kBusy, the journal's.
+  void Activate(const std::string& name, const VersionDone& done);
+  // Both in one step; or Activate alone, where a version waits. Errors: those of both.
   void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
+  // Ends a version's grace period now. Errors: kNotFound, kWrongState (it is not retiring), the
+  // journal's.
+  void Retire(const std::string& name, uint32_t version, const Done& done);
   // version 0: all, and the one that a rotation is making will not become active. Gives the
   // versions that nothing signs with any more from here on; `recorded` is told when that is on disk
   // and confirmed, with an error when it lasts until keyd ends or could be rolled back. Errors:
   // kNotFound; then `recorded` is not called.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version,
                                     const Done& recorded);
-  // Revokes, then removes the key, and what failed rotations left of it, from its custodian and
-  // from the store. When the custodian fails, or another change is in progress (kBusy), the key
+  // version 0: all. Revokes, then has the custodian remove the private half, and what failed
+  // rotations left of it. When the custodian fails, or another change is in progress (kBusy), it
   // stays revoked, and Destroy can be asked again.
-  void Destroy(const std::string& name, uint32_t caller, const Done& done);
+  void Destroy(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // What names the keys of custody hardware, by custodian.
   std::map<std::string, std::vector<KeyReference>> HardwareReferences() const;
   // The service is being sealed: no version of this ring signs any more, and nothing of it stays
@@ -75,28 +104,43 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
   void SweepPending(CustodianPool& pool);
+  // Does what is due by age, use count and grace period; writes use counts down now and then. To be
+  // called every few seconds.
+  void Tick();
 
  private:
   explicit KeyRing(Parts parts) : parts_(std::move(parts)) {}
 
+  enum class Then : uint8_t { kWait, kActivate };  // with a version that was made
+
   Result<void> Adopt(const StoredState& state);
+  // Null also when it is destroyed.
+  const Key* FindLiving(std::string_view name) const;
   // Writes a pending version down, and counts `key.next_version` on.
   Result<VersionRecord> Announce(KeyRecord& key);
-  void MakeVersion(KeyRecord key, uint32_t caller, const VersionDone& done);
+  void MakeVersion(KeyRecord key, Then then, uint32_t caller, const VersionDone& done);
   // Each takes the change one step on, and ends in `done`.
-  void OnGenerated(const KeyRecord& key, VersionRecord version, const Result<GeneratedKey>& made,
+  void OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
+                   const Result<GeneratedKey>& made, const VersionDone& done);
+  void OnRecorded(const KeyRecord& key, const VersionRecord& version, const PublicKey& public_key,
+                  WallTime retire_at, const Journal::Outcome& outcome, const VersionDone& done);
+  void OnActivated(const std::string& name, const std::shared_ptr<KeyVersion>& version,
+                   WallTime now, WallTime retire_at, const Journal::Outcome& outcome,
                    const VersionDone& done);
-  void OnActivated(const KeyRecord& key, const VersionRecord& version, const PublicKey& public_key,
-                   const Journal::Outcome& outcome, const VersionDone& done);
   void GiveUp(const KeyRecord& key, const VersionRecord& version);
-  void DestroyRevoked(const std::string& name, uint32_t caller, const Done& done);
-  // A key that the custodian has destroyed.
-  void Forget(const std::string& name, const Done& done);
+  void DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
+  // What the custodian has destroyed.
+  void OnDestroyed(const std::string& name, uint32_t version, const Done& done);
+  void Tell(const KeyVersion& version) const;
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
   bool HasRemains(std::string_view key) const;
   void NoteRemains(const VersionRecord& version, const std::string& custodian);
   void EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept);
+  WallTime Now() const;
+  WallTime GraceFromNow(std::string_view key) const;
+  void RotateIfDue(const std::string& name, const Key& key);
+  void WriteUses();
 
   // An announced version that came to nothing, until its custodian has removed what there is of it.
   struct Remains {
@@ -104,12 +148,21 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
     std::string custodian;
     bool being_swept = false;
   };
+  // Time for the schedule, which no clock that is set back can hold up.
+  struct Anchor {
+    WallTime wall;
+    MonotonicTime monotonic;
+  };
 
   Parts parts_;
   std::map<std::string, Key, std::less<>> keys_;
   // Names whose next version is being made, or that go; true once revoked meanwhile.
   std::map<std::string, bool, std::less<>> in_progress_;
   std::map<KeyId, Remains> remains_;
+  Anchor anchor_{};
+  std::map<std::string, MonotonicTime, std::less<>> try_again_at_;  // rotations that failed
+  std::map<KeyId, uint64_t> written_uses_;
+  MonotonicTime write_uses_at_{};
 };
 
 }  // namespace keyward

@@ -34,7 +34,10 @@ KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key
       record_(std::move(record)),
       public_key_(std::move(public_key)),
       pool_(pool),
-      state_(record_.state) {}
+      state_(record_.state),
+      uses_(record_.uses),
+      activated_(record_.activated),
+      retire_at_(record_.retire_at) {}
 
 Result<void> KeyVersion::WithSigner(uint32_t caller,
                                     std::function<void(Result<SignFunction>)> task) {
@@ -69,17 +72,44 @@ Result<void> KeyVersion::WithSigner(uint32_t caller,
       });
 }
 
-void KeyVersion::Retire() {
+void KeyVersion::Activate(WallTime now) {
+  VersionState pending = VersionState::kPending;
+  if (!state_.compare_exchange_strong(pending, VersionState::kActive)) return;
+  const std::lock_guard lock(mutex_);
+  activated_ = now;
+}
+
+void KeyVersion::Retire(WallTime until) {
   VersionState active = VersionState::kActive;
   if (!state_.compare_exchange_strong(active, VersionState::kRetiring)) return;
   const std::lock_guard lock(mutex_);
+  retire_at_ = until;
   unsealed_.Wipe();  // a handshake that is under way has it unsealed once more
 }
 
-void KeyVersion::Revoke() {
-  state_ = VersionState::kRevoked;
+void KeyVersion::EndGrace() {
+  if (state_ == VersionState::kRetiring) End(VersionState::kRetired);
+}
+
+void KeyVersion::Revoke() { End(VersionState::kRevoked); }
+
+void KeyVersion::MarkDestroyed() { End(VersionState::kDestroyed); }
+
+void KeyVersion::End(VersionState state) {
+  state_ = state;
   const std::scoped_lock lock(releasing_, mutex_);
+  retire_at_.reset();
   unsealed_.Wipe();
+}
+
+std::optional<WallTime> KeyVersion::activated() const {
+  const std::lock_guard lock(mutex_);
+  return activated_;
+}
+
+std::optional<WallTime> KeyVersion::retire_at() const {
+  const std::lock_guard lock(mutex_);
+  return retire_at_;
 }
 
 void KeyVersion::Seal() {
@@ -92,6 +122,7 @@ Result<Bytes> KeyVersion::SignInHardware(Custodian& custodian, ByteView message)
   KEYWARD_TRY(CheckUsable());
   Result<Bytes> signature = custodian.signer().Sign(record_.reference, message);
   KEYWARD_TRY(CheckUsable());  // revoked while the hardware was busy: nothing leaves
+  if (signature) ++uses_;
   return signature;
 }
 
@@ -104,6 +135,7 @@ Result<Bytes> KeyVersion::SignUnsealed(ByteView message) {
                            unsealed_.RevealSecret().data()) != 0) {
     return Fail(ErrorCode::kInternal, "signing failed");
   }
+  ++uses_;
   return signature;
 }
 
@@ -131,8 +163,18 @@ bool KeyVersion::IsUnsealed() {
 }
 
 Result<void> KeyVersion::CheckUsable() const {
-  if (state_ == VersionState::kRevoked) {
-    return Fail(ErrorCode::kRevoked, "the key was revoked");
+  switch (state_) {
+    case VersionState::kActive:
+    case VersionState::kRetiring:
+      break;
+    case VersionState::kPending:
+      return Fail(ErrorCode::kWrongState, "this version of the key is not active yet");
+    case VersionState::kRetired:
+      return Fail(ErrorCode::kExpired, "this version of the key is retired; use the active one");
+    case VersionState::kRevoked:
+      return Fail(ErrorCode::kRevoked, "the key was revoked");
+    case VersionState::kDestroyed:
+      return Fail(ErrorCode::kRevoked, "the key was destroyed");
   }
   if (sealed_) return Fail(ErrorCode::kSealed, "the service is sealed; see keyctl status");
   return {};

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -30,17 +31,24 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   // never runs.
   Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
 
-  void Retire();
+  // pending -> active.
+  void Activate(WallTime now);
+  // active -> retiring: goes on signing what is under way, and proving itself, until EndGrace.
+  void Retire(WallTime until);
+  // retiring -> retired: no signature leaves any more; what is unsealed is wiped.
+  void EndGrace();
+  // The custodian has destroyed the private half of what was revoked.
+  void MarkDestroyed();
   // From now on no signature leaves; what is unsealed is wiped. Waits for a Release under way.
   void Revoke();
 
   // The same because the service is sealed; the version's state stays what it is.
   void Seal();
 
-  // Errors: kRevoked, kSealed.
+  // Errors: kWrongState (not active yet), kExpired (retired), kRevoked, kSealed.
   Result<void> CheckUsable() const;
   // Runs `send`, which lets a signature of this version leave, and no revocation in between.
-  // Errors: kRevoked, kSealed; then `send` never runs.
+  // Errors: those of CheckUsable; then `send` never runs.
   Result<void> Release(const std::invocable auto& send) {
     const std::shared_lock lock(releasing_);
     KEYWARD_TRY(CheckUsable());
@@ -50,9 +58,14 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
 
   VersionState state() const { return state_; }
   const KeyRecord& key() const { return key_; }
+  // As it was recorded; what changed since is told by the functions here.
+  const VersionRecord& record() const { return record_; }
   const KeyId& id() const { return record_.id; }
   uint32_t number() const { return record_.number; }
   WallTime created() const { return record_.created; }
+  std::optional<WallTime> activated() const;
+  std::optional<WallTime> retire_at() const;  // while it is retiring
+  uint64_t uses() const { return uses_; }     // signatures
   const Bytes& reference() const { return record_.reference; }
   const PublicKey& public_key() const { return public_key_; }
   CustodianPool& pool() const { return pool_; }
@@ -62,6 +75,8 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   Result<Bytes> SignUnsealed(ByteView message);
   Result<void> Unseal(Custodian& custodian);
   bool IsUnsealed();
+  // Ends all use: whoever signs just now is waited for.
+  void End(VersionState state);
 
   const KeyRecord key_;
   const VersionRecord record_;
@@ -70,7 +85,10 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   std::atomic<VersionState> state_;
   std::atomic<bool> sealed_ = false;
   std::shared_mutex releasing_;  // held alone to revoke
-  std::mutex mutex_;
+  std::atomic<uint64_t> uses_;
+  mutable std::mutex mutex_;
+  std::optional<WallTime> activated_;
+  std::optional<WallTime> retire_at_;
   SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes
 };
 

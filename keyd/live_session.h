@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "keyd/key_version.h"
@@ -26,7 +27,7 @@ struct SessionInfo {
   std::string module;
   std::shared_ptr<KeyVersion> key;
   std::string peer;
-  std::optional<KeyId> peer_key;  // when the peer's identity is kept here too
+  std::vector<KeyId> peer_keys;  // versions that the peer may prove itself with, when kept here too
   std::string protocol;
   session::Role role;
   MonotonicTime handshake_deadline;

@@ -45,9 +45,10 @@ Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
   KEYWARD_ASSIGN(const policy::Module* const module,
                  ModuleWithIdentity(vault->registry(), modules, request.key));
   KEYWARD_ASSIGN(SessionInfo info, Authorise(vault->keys(), caller, request, *module));
-  KEYWARD_ASSIGN(const PeerIdentity peer, IdentityOfPeer(*vault, request.peer));
-  info.peer_key = peer.id;
-  KEYWARD_ASSIGN(std::unique_ptr<session::Engine> engine, MakeEngine(*module, info, peer.key));
+  KEYWARD_ASSIGN(PeerIdentities peer, IdentitiesOfPeer(*vault, request.peer));
+  info.peer_keys = std::move(peer.ids);
+  KEYWARD_ASSIGN(std::unique_ptr<session::Engine> engine,
+                 MakeEngine(*module, info, std::move(peer.keys)));
   info.id = daemon_.sessions.NextId();
   auto session = std::make_shared<LiveSession>(std::move(info), std::move(engine));
   KEYWARD_ASSIGN(UniqueFd client, Launch(session, module->limits.max_sessions));
@@ -80,16 +81,16 @@ Result<SessionInfo> Service::Authorise(const KeyRing& keys, const policy::Caller
                      .module = module.name,
                      .key = std::move(version),
                      .peer = request.peer,
-                     .peer_key = std::nullopt,
+                     .peer_keys = {},
                      .protocol = request.protocol,
                      .role = role,
                      .handshake_deadline = now + module.limits.handshake_timeout,
                      .deadline = now + timeout};
 }
 
-Result<Service::PeerIdentity> Service::IdentityOfPeer(Vault& vault, std::string_view peer) {
+Result<Service::PeerIdentities> Service::IdentitiesOfPeer(Vault& vault, std::string_view peer) {
   if (const PublicKey* remote = vault.registry().PeerKey(peer)) {
-    return PeerIdentity{*remote, std::nullopt};
+    return PeerIdentities{{*remote}, {}};
   }
   const std::string* identity = vault.registry().IdentityOf(peer);
   const Key* key = identity == nullptr ? nullptr : vault.keys().Find(*identity);
@@ -97,18 +98,23 @@ Result<Service::PeerIdentity> Service::IdentityOfPeer(Vault& vault, std::string_
     return Fail(Error(ErrorCode::kNotFound, "the peer is not enrolled; see keyctl module enrol")
                     .WithAction(Action::kAskAdmin));
   }
-  KEYWARD_ASSIGN(const std::shared_ptr<KeyVersion> version, key->active->Get());
-  return PeerIdentity{version->public_key(), version->id()};
+  KEYWARD_TRY(key->active->Get());
+  PeerIdentities identities;
+  for (const std::shared_ptr<KeyVersion>& version : key->Provable()) {
+    identities.keys.push_back(version->public_key());
+    identities.ids.push_back(version->id());
+  }
+  return identities;
 }
 
 Result<std::unique_ptr<session::Engine>> Service::MakeEngine(const policy::Module& module,
                                                              const SessionInfo& info,
-                                                             const PublicKey& peer_identity) const {
+                                                             std::vector<PublicKey> peer) const {
   session::AicoOptions options{.role = info.role,
                                .self = info.module,
                                .peer = info.peer,
                                .own_identity = info.key->public_key(),
-                               .peer_identity = peer_identity,
+                               .peer_identities = std::move(peer),
                                .context = kContext,
                                .max_message_size = module.limits.max_message_size};
   KEYWARD_ASSIGN(std::unique_ptr<session::AicoEngine> engine,
@@ -206,7 +212,7 @@ Result<std::vector<const Key*>> Service::ListKeys(const policy::Caller& caller) 
   KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   std::vector<const Key*> visible;
   for (const auto& [name, key] : vault->keys().keys()) {
-    if (daemon_.policy->MaySee(caller, name)) visible.push_back(&key);
+    if (!key.IsDestroyed() && daemon_.policy->MaySee(caller, name)) visible.push_back(&key);
   }
   return visible;
 }

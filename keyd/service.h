@@ -60,9 +60,10 @@ class Service {
   void CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which, const Error& reason);
 
  private:
-  struct PeerIdentity {
-    PublicKey key;
-    std::optional<KeyId> id;  // when it is kept here
+  // The active one, and those that are in their grace period.
+  struct PeerIdentities {
+    std::vector<PublicKey> keys;
+    std::vector<KeyId> ids;  // when they are kept here
   };
   struct KeyChannel {
     std::weak_ptr<Channel> channel;
@@ -76,10 +77,10 @@ class Service {
   static Result<const policy::Module*> ModuleWithIdentity(
       const Registry& registry, const std::vector<const policy::Module*>& modules,
       std::string_view key);
-  static Result<PeerIdentity> IdentityOfPeer(Vault& vault, std::string_view peer);
+  static Result<PeerIdentities> IdentitiesOfPeer(Vault& vault, std::string_view peer);
   Result<std::unique_ptr<session::Engine>> MakeEngine(const policy::Module& module,
                                                       const SessionInfo& info,
-                                                      const PublicKey& peer_identity) const;
+                                                      std::vector<PublicKey> peer) const;
   Result<SessionInfo> Authorise(const KeyRing& keys, const policy::Caller& caller,
                                 const SessionRequest& request, const policy::Module& module) const;
   Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -19,7 +20,6 @@ namespace keyward {
 namespace {
 
 constexpr int64_t kUnauthenticatedSchema = 1;
-constexpr int64_t kSchemaVersion = 2;
 
 constexpr const char* kSettings = R"(
   PRAGMA journal_mode = WAL;
@@ -30,7 +30,10 @@ constexpr const char* kSettings = R"(
   PRAGMA cell_size_check = ON;
 )";
 
-constexpr const char* kSchema = R"(
+// Every store begins as the first one did and takes all steps since, so that it makes no difference
+// which Keyward made it.
+constexpr std::array kSteps = {
+    R"(
   CREATE TABLE key (
     name TEXT PRIMARY KEY, algorithm TEXT NOT NULL, custody TEXT NOT NULL,
     custodian TEXT NOT NULL, next_version INTEGER NOT NULL) STRICT;
@@ -40,10 +43,24 @@ constexpr const char* kSchema = R"(
     reference BLOB NOT NULL, created INTEGER NOT NULL, UNIQUE (key, number)) STRICT;
   CREATE TABLE module (name TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;
   CREATE TABLE peer (name TEXT PRIMARY KEY, spki BLOB NOT NULL) STRICT;
+  PRAGMA user_version = 1;
+)",
+    R"(
   CREATE TABLE integrity (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;
   PRAGMA user_version = 2;
-)";
+)",
+    // What retires already gets a day.
+    R"(
+  ALTER TABLE version ADD COLUMN activated INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE version ADD COLUMN retire_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE version ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+  UPDATE version SET activated = created WHERE state <> 1;
+  UPDATE version SET retire_at = (CAST(strftime('%s', 'now') AS INTEGER) + 86400) * 1000
+    WHERE state = 3;
+  PRAGMA user_version = 3;
+)"};
+constexpr auto kSchemaVersion = static_cast<int64_t>(kSteps.size());
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const {
@@ -117,7 +134,7 @@ Result<int64_t> SchemaVersionOf(sqlite3* database) {
 
 Result<void> CheckSchemaVersion(sqlite3* database) {
   KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(database));
-  if (version == kSchemaVersion) return {};
+  if (version > kUnauthenticatedSchema && version <= kSchemaVersion) return {};
   if (version == kUnauthenticatedSchema) {
     return Fail(ErrorCode::kNotInitialised,
                 "state.db is of an earlier Keyward, without a master key: keyctl init --adopt "
@@ -128,6 +145,15 @@ Result<void> CheckSchemaVersion(sqlite3* database) {
                 "the stored state was written by a newer Keyward: run that version");
   }
   return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause("user_version"));
+}
+
+// Within a transaction: brings the tables to the schema of today, from whichever they are of.
+Result<void> Migrate(sqlite3* database) {
+  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(database));
+  for (auto step = static_cast<size_t>(version); step < kSteps.size(); ++step) {
+    KEYWARD_TRY(Execute(database, kSteps.at(step)));
+  }
+  return {};
 }
 
 // A page that does not hold together may hide behind an index that still does.
@@ -145,7 +171,7 @@ Result<std::unique_ptr<Store>> Store::Create(const std::string& path, StoreKeys 
   KEYWARD_ASSIGN(DatabasePtr database, OpenDatabase(path, O_CREAT | O_EXCL));
   std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
   KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(store->database_));
-  KEYWARD_TRY(Execute(store->database_, kSchema));
+  KEYWARD_TRY(Migrate(store->database_));
   StoreWriter writer(store->database_, store->keys_.wrapping, rng);
   KEYWARD_TRY(writer.PutState(state));
   KEYWARD_ASSIGN(store->mac_, store->WriteIntegrity(epoch));
@@ -161,6 +187,12 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, StoreKeys ke
   KEYWARD_TRY(CheckSchemaVersion(database.get()));
   std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
   KEYWARD_TRY(store->Verify());
+  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(store->database_));
+  if (version == kSchemaVersion) return store;
+  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(store->database_));
+  KEYWARD_TRY(Migrate(store->database_));
+  KEYWARD_TRY(store->WriteIntegrity(store->epoch_));
+  KEYWARD_TRY(transaction.Commit());
   return store;
 }
 
@@ -176,6 +208,9 @@ Result<StoredState> Store::ReadUnauthenticated(const std::string& path) {
   if (version != kUnauthenticatedSchema) {
     return Fail(ErrorCode::kNotFound, "state.db is not one without a master key");
   }
+  // Migrated to be read, and rolled back: the file stays what it was.
+  KEYWARD_ASSIGN(const Transaction transaction, Transaction::Begin(database->get()));
+  KEYWARD_TRY(Migrate(database->get()));
   return ReadRows(database->get(),
                   [](const VersionRecord& row) -> Result<Bytes> { return row.reference; });
 }

@@ -1,6 +1,7 @@
 // The rows of the store, as the rest of keyd sees them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,17 @@ struct VersionRecord {
   uint32_t number;  // from 1, never used again
   KeyId id;
   VersionState state;
-  Bytes spki;       // empty while pending
+  Bytes spki;       // empty until the custodian has made it
   Bytes reference;  // custody hardware: the KeyReference; sealed: the Sealer's blob
   WallTime created;
+  std::optional<WallTime> activated = std::nullopt;  // when it became the active one
+  std::optional<WallTime> retire_at = std::nullopt;  // retiring: when its grace period ends
+  uint64_t uses = 0;                  // signatures, as of the last time that they were written down
+};
+
+struct VersionUses {
+  KeyId id;
+  uint64_t uses;
 };
 
 struct ModuleRecord {

@@ -41,6 +41,11 @@ Result<std::vector<KeyRecord>> ReadKeys(sqlite3* database) {
   }
 }
 
+std::optional<WallTime> TimeOrNone(int64_t number) {
+  if (number == 0) return std::nullopt;
+  return WallTime(std::chrono::milliseconds(number));
+}
+
 Result<VersionRecord> ReadVersion(const Statement& row) {
   VersionRecord version{};
   const Bytes id = row.Blob(2);
@@ -54,14 +59,17 @@ Result<VersionRecord> ReadVersion(const Statement& row) {
   version.spki = row.Blob(4);
   version.reference = row.Blob(5);
   version.created = WallTime(std::chrono::milliseconds(row.Integer(6)));
+  version.activated = TimeOrNone(row.Integer(7));
+  version.retire_at = TimeOrNone(row.Integer(8));
+  version.uses = static_cast<uint64_t>(row.Integer(9));
   return version;
 }
 
 Result<std::vector<VersionRecord>> ReadVersions(sqlite3* database, const UnwrapFunction& unwrap) {
   std::vector<VersionRecord> versions;
   Statement rows(database,
-                 "SELECT key, number, id, state, spki, reference, created FROM version "
-                 "ORDER BY key, number");
+                 "SELECT key, number, id, state, spki, reference, created, activated, retire_at, "
+                 "uses FROM version ORDER BY key, number");
   while (true) {
     KEYWARD_ASSIGN(const bool row, rows.Step());
     if (!row) return versions;

@@ -8,13 +8,18 @@ namespace {
 
 int64_t Number(VersionState state) { return static_cast<int64_t>(state); }
 
+// Unix time in milliseconds; 0 stands for none.
+int64_t Number(WallTime time) { return time.time_since_epoch().count(); }
+int64_t Number(const std::optional<WallTime>& time) { return time ? Number(*time) : 0; }
+
 }  // namespace
 
 Result<void> StoreWriter::PutKey(const KeyRecord& key) {
   return Statement(database_,
                    "INSERT INTO key (name, algorithm, custody, custodian, next_version) "
-                   "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-                   "SET next_version = excluded.next_version")
+                   "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                   "algorithm = excluded.algorithm, custody = excluded.custody, "
+                   "custodian = excluded.custodian, next_version = excluded.next_version")
       .Bind(key.name)
       .Bind(std::string(Name(key.algorithm)))
       .Bind(std::string(Name(key.custody)))
@@ -31,15 +36,18 @@ Result<Bytes> StoreWriter::Wrapped(const VersionRecord& version) {
 Result<void> StoreWriter::InsertVersion(const VersionRecord& version) {
   KEYWARD_ASSIGN(const Bytes reference, Wrapped(version));
   return Statement(database_,
-                   "INSERT INTO version (id, key, number, state, spki, reference, created) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?)")
+                   "INSERT INTO version (id, key, number, state, spki, reference, created, "
+                   "activated, retire_at, uses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .Bind(ByteView(version.id))
       .Bind(version.key)
       .Bind(int64_t{version.number})
       .Bind(Number(version.state))
       .Bind(ByteView(version.spki))
       .Bind(ByteView(reference))
-      .Bind(int64_t{version.created.time_since_epoch().count()})
+      .Bind(Number(version.created))
+      .Bind(Number(version.activated))
+      .Bind(Number(version.retire_at))
+      .Bind(static_cast<int64_t>(version.uses))
       .Run();
 }
 
@@ -52,26 +60,56 @@ Result<void> StoreWriter::AnnounceVersion(const KeyRecord& key, const VersionRec
   return InsertVersion(pending);
 }
 
-Result<void> StoreWriter::ActivateVersion(const VersionRecord& version) {
-  KEYWARD_TRY(Statement(database_, "UPDATE version SET state = ? WHERE key = ? AND state = ?")
-                  .Bind(Number(VersionState::kRetiring))
-                  .Bind(version.key)
-                  .Bind(Number(VersionState::kActive))
-                  .Run());
+Result<void> StoreWriter::RecordMade(const VersionRecord& version) {
   KEYWARD_ASSIGN(const Bytes reference, Wrapped(version));
-  return Statement(database_, "UPDATE version SET state = ?, spki = ?, reference = ? WHERE id = ?")
-      .Bind(Number(VersionState::kActive))
+  return Statement(database_, "UPDATE version SET spki = ?, reference = ? WHERE id = ?")
       .Bind(ByteView(version.spki))
       .Bind(ByteView(reference))
       .Bind(ByteView(version.id))
       .Run();
 }
 
+Result<void> StoreWriter::ActivateVersion(const VersionRecord& version, WallTime now,
+                                          WallTime retire_at) {
+  KEYWARD_TRY(
+      Statement(database_,
+                "UPDATE version SET state = ?, retire_at = ? WHERE key = ? AND state = ?")
+          .Bind(Number(VersionState::kRetiring))
+          .Bind(Number(retire_at))
+          .Bind(version.key)
+          .Bind(Number(VersionState::kActive))
+          .Run());
+  return Statement(database_, "UPDATE version SET state = ?, activated = ? WHERE id = ?")
+      .Bind(Number(VersionState::kActive))
+      .Bind(Number(now))
+      .Bind(ByteView(version.id))
+      .Run();
+}
+
+Result<void> StoreWriter::RetireVersion(const KeyId& id) {
+  return Statement(database_, "UPDATE version SET state = ?, retire_at = 0 WHERE id = ?")
+      .Bind(Number(VersionState::kRetired))
+      .Bind(ByteView(id))
+      .Run();
+}
+
+Result<void> StoreWriter::PutUses(std::span<const VersionUses> uses) {
+  for (const VersionUses& each : uses) {
+    KEYWARD_TRY(Statement(database_, "UPDATE version SET uses = ? WHERE id = ?")
+                    .Bind(static_cast<int64_t>(each.uses))
+                    .Bind(ByteView(each.id))
+                    .Run());
+  }
+  return {};
+}
+
 Result<void> StoreWriter::ForgetPending(const KeyId& id) {
-  KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE id = ? AND state = ?")
-                  .Bind(ByteView(id))
-                  .Bind(Number(VersionState::kPending))
-                  .Run());
+  // What is pending and has a public half was made: it is no mere announcement.
+  KEYWARD_TRY(
+      Statement(database_, "DELETE FROM version WHERE id = ? AND state = ? AND spki = x''")
+          .Bind(ByteView(id))
+          .Bind(Number(VersionState::kPending))
+          .Run());
   return Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)").Run();
 }
 
@@ -83,17 +121,31 @@ Result<void> StoreWriter::RevokeVersion(const KeyId& id) {
 }
 
 Result<void> StoreWriter::RevokeKey(const std::string& name) {
-  // What is pending has no key yet that could be revoked.
-  return Statement(database_, "UPDATE version SET state = ? WHERE key = ? AND state <> ?")
+  // What is announced has no key yet that could be revoked, and what is destroyed none any more.
+  return Statement(database_,
+                   "UPDATE version SET state = ? WHERE key = ? AND state <> ? AND spki <> x''")
       .Bind(Number(VersionState::kRevoked))
       .Bind(name)
-      .Bind(Number(VersionState::kPending))
+      .Bind(Number(VersionState::kDestroyed))
       .Run();
 }
 
-Result<void> StoreWriter::DeleteKey(const std::string& name) {
+Result<void> StoreWriter::DestroyVersion(const KeyId& id) {
+  return Statement(database_, "UPDATE version SET state = ?, reference = x'' WHERE id = ?")
+      .Bind(Number(VersionState::kDestroyed))
+      .Bind(ByteView(id))
+      .Run();
+}
+
+Result<void> StoreWriter::DestroyKey(const std::string& name) {
   KEYWARD_TRY(Statement(database_, "DELETE FROM module WHERE key = ?").Bind(name).Run());
-  return Statement(database_, "DELETE FROM key WHERE name = ?").Bind(name).Run();
+  KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE key = ? AND spki = x''")
+                  .Bind(name)
+                  .Run());
+  return Statement(database_, "UPDATE version SET state = ?, reference = x'' WHERE key = ?")
+      .Bind(Number(VersionState::kDestroyed))
+      .Bind(name)
+      .Run();
 }
 
 Result<void> StoreWriter::PutModule(const ModuleRecord& module) {

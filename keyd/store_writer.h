@@ -1,6 +1,8 @@
 // The changes that a transaction of the store may make.
 #pragma once
 
+#include <span>
+
 #include "core/rng.h"
 #include "core/secret_bytes.h"
 #include "keyd/store_records.h"
@@ -15,16 +17,23 @@ class StoreWriter {
  public:
   // A new key's first version or a known key's next one, both pending.
   Result<void> AnnounceVersion(const KeyRecord& key, const VersionRecord& version);
-  // pending -> active with what the custodian gave; the version that was active retires.
-  Result<void> ActivateVersion(const VersionRecord& version);
+  // What the custodian gave for a version that was announced.
+  Result<void> RecordMade(const VersionRecord& version);
+  // pending -> active; the version that was active retires until `retire_at`.
+  Result<void> ActivateVersion(const VersionRecord& version, WallTime now, WallTime retire_at);
+  // retiring -> retired.
+  Result<void> RetireVersion(const KeyId& id);
+  Result<void> PutUses(std::span<const VersionUses> uses);
   // Removes a version that is still pending, and its key if it has no other.
   Result<void> ForgetPending(const KeyId& id);
   Result<void> RevokeVersion(const KeyId& id);
   // Every version that the key has by now.
   Result<void> RevokeKey(const std::string& name);
-  // With its versions, and the enrolments of the modules whose identity it was: a key that is made
-  // later under the same name must not become anybody's identity by itself.
-  Result<void> DeleteKey(const std::string& name);
+  // The custodian has destroyed it: nothing is kept that could name it there.
+  Result<void> DestroyVersion(const KeyId& id);
+  // The same for every version. Takes along the enrolments of the modules whose identity it was: a
+  // key that is made later under the same name must not become anybody's identity by itself.
+  Result<void> DestroyKey(const std::string& name);
 
   Result<void> PutModule(const ModuleRecord& module);
   Result<void> DeleteModule(const std::string& name);

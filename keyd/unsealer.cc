@@ -274,8 +274,10 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
                  Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
   KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
   const auto confirm = [this](uint64_t epoch, const Done& done) { ConfirmEpoch(epoch, done); };
+  const auto rules = [this](std::string_view key) { return daemon_.policy->RotationOf(key); };
+  const auto changed = [this](const VersionChange& change) { daemon_.OnVersionChanged(change); };
   return Vault::Create({std::move(store), released.counter, confirm, daemon_.pools, daemon_.clock,
-                        daemon_.rng, daemon_.post});
+                        daemon_.rng, daemon_.post, rules, changed});
 }
 
 void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {

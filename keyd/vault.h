@@ -22,6 +22,8 @@ class Vault {
     const Clock& clock;
     Rng& rng;
     KeyRing::Post post;
+    std::function<policy::RotationRules(std::string_view key)> rules;
+    std::function<void(const VersionChange&)> version_changed;
   };
   // Errors: kDataCorrupt, kIo.
   static Result<std::unique_ptr<Vault>> Create(Parts parts);

@@ -12,12 +12,16 @@ std::string_view Name(VersionState state) {
       return "retiring";
     case VersionState::kRevoked:
       return "revoked";
+    case VersionState::kRetired:
+      return "retired";
+    case VersionState::kDestroyed:
+      return "destroyed";
   }
   return "unknown";
 }
 
 std::optional<VersionState> VersionStateFromNumber(int number) {
-  if (number < 1 || number > static_cast<int>(VersionState::kRevoked)) return std::nullopt;
+  if (number < 1 || number > static_cast<int>(VersionState::kDestroyed)) return std::nullopt;
   return static_cast<VersionState>(number);
 }
 

@@ -7,15 +7,18 @@
 
 namespace keyward {
 
-// pending -> active -> retiring, and from anywhere -> revoked. A destroyed version has no record.
+// pending -> active -> retiring -> retired, and from anywhere -> revoked, -> destroyed. The numbers
+// are those of the store: never renumber, only append.
 enum class VersionState : uint8_t {
-  kPending = 1,   // announced to the custodian, not usable; what a crash leaves here is removed
-  kActive = 2,    // signs; one per key
-  kRetiring = 3,  // replaced: existing sessions go on, new ones take the active version
-  kRevoked = 4,   // never usable again
+  kPending = 1,    // announced to the custodian, or made and waiting to be activated
+  kActive = 2,     // signs; one per key
+  kRetiring = 3,   // replaced: until its grace period ends, peers may still prove themselves with it
+  kRevoked = 4,    // never usable again
+  kRetired = 5,    // the grace period is over: not usable, but nothing was wrong with it
+  kDestroyed = 6,  // the private half is gone; what remains says that it was there
 };
 
-// "pending", "active", "retiring", "revoked"
+// "pending", "active", "retiring", "revoked", "retired", "destroyed"
 std::string_view Name(VersionState state);
 std::optional<VersionState> VersionStateFromNumber(int number);
 

@@ -57,6 +57,11 @@ Result<std::vector<const Module*>> Policy::MayOpenSession(const Caller& caller,
   return modules;
 }
 
+const RotationRules& Policy::RotationOf(std::string_view key) const {
+  const auto own = settings_.key_rotation.find(key);
+  return own == settings_.key_rotation.end() ? settings_.rotation : own->second;
+}
+
 bool Policy::MaySee(const Caller& caller, std::string_view key) const {
   if (IsAdmin(caller)) return true;
   return std::ranges::any_of(ModulesOf(caller),

@@ -42,6 +42,15 @@ struct SessionLimits {
   bool operator==(const SessionLimits&) const = default;
 };
 
+// When a key gets a new version, and how long the old one stays good for what is under way.
+struct RotationRules {
+  std::optional<std::chrono::seconds> max_age;  // none: never by age
+  std::optional<uint64_t> max_uses;             // signatures; none: never by their number
+  std::chrono::seconds grace_period{86400};
+
+  bool operator==(const RotationRules&) const = default;
+};
+
 struct Module {
   std::string name;
   Principals members;
@@ -73,6 +82,8 @@ class Policy {
     std::optional<HsmSettings> hsm;
     std::optional<TpmSettings> tpm;
     std::vector<Module> modules;  // names are unique
+    RotationRules rotation;       // of every key without rules of its own
+    std::map<std::string, RotationRules, std::less<>> key_rotation;
   };
 
   // Denies everything.
@@ -100,6 +111,8 @@ class Policy {
   // modules may use the key but none may talk to `peer`.
   Result<std::vector<const Module*>> MayOpenSession(const Caller& caller, std::string_view key,
                                                     Purpose purpose, std::string_view peer) const;
+
+  const RotationRules& RotationOf(std::string_view key) const;
 
   // Whether the caller may know that `key` exists: admins, and modules with any grant on it.
   bool MaySee(const Caller& caller, std::string_view key) const;

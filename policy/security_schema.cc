@@ -16,16 +16,18 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-constexpr std::array kFileKeys = {"version"sv, "admins"sv,   "hsm"sv,
-                                  "tpm"sv,     "sessions"sv, "modules"sv};
+constexpr std::array kFileKeys = {"version"sv,  "admins"sv,   "hsm"sv,  "tpm"sv,
+                                  "sessions"sv, "rotation"sv, "keys"sv, "modules"sv};
 constexpr std::array kAdminKeys = {"users"sv, "groups"sv};
 constexpr std::array kHsmKeys = {"module"sv, "token"sv, "pin_file"sv, "pin_credential"sv};
 constexpr std::array kTpmKeys = {"tcti"sv};
 constexpr std::array kTctis = {"device"sv, "swtpm"sv, "mssim"sv, "tabrmd"sv};
 constexpr std::array kSessionKeys = {"session_timeout"sv, "handshake_timeout"sv,
                                      "max_message_size"sv, "max_sessions"sv};
+constexpr std::array kRotationKeys = {"max_age"sv, "max_uses"sv, "grace_period"sv};
 constexpr std::array kModuleKeys = {"users"sv, "groups"sv, "keys"sv, "peers"sv, "sessions"sv};
 
+constexpr uint32_t kTenYears = 10 * 366 * 24 * 3600;
 constexpr size_t kMaxTokenLabel = 32;  // CK_TOKEN_INFO.label
 constexpr size_t kMaxTcti = 1024;
 constexpr size_t kMaxCredential = 255;  // NAME_MAX
@@ -52,6 +54,7 @@ class SettingsReader {
   HsmSettings ReadHsm(const YamlNode& node);
   TpmSettings ReadTpm(const YamlNode& node);
   SessionLimits ReadLimits(const YamlNode& node, SessionLimits limits);
+  RotationRules ReadRotation(const YamlNode& node, const std::string& what, RotationRules rules);
   Module ReadModule(const YamlNode& node, const SessionLimits& defaults);
   std::set<Purpose> ReadPurposes(const YamlNode& node);
   std::set<std::string, std::less<>> ReadPeers(const YamlNode& node);
@@ -71,6 +74,15 @@ Policy::Settings SettingsReader::Read(const YamlNode& root) {
   if (const YamlNode* tpm = file.Find("tpm")) settings.tpm = ReadTpm(*tpm);
   SessionLimits defaults;
   if (const YamlNode* limits = file.Find("sessions")) defaults = ReadLimits(*limits, defaults);
+  if (const YamlNode* rotation = file.Find("rotation")) {
+    settings.rotation = ReadRotation(*rotation, "'rotation'", settings.rotation);
+  }
+  if (const YamlNode* keys = file.Find("keys")) {
+    for (const YamlNode* key : ReadNamedEntries(*keys, "'keys'", problems_)) {
+      settings.key_rotation.emplace(
+          key->key, ReadRotation(*key, fmt::format("key '{}'", key->key), settings.rotation));
+    }
+  }
   if (const YamlNode* modules = file.Find("modules")) {
     for (const YamlNode* module : ReadNamedEntries(*modules, "'modules'", problems_)) {
       settings.modules.push_back(ReadModule(*module, defaults));
@@ -187,6 +199,27 @@ SessionLimits SettingsReader::ReadLimits(const YamlNode& node, SessionLimits lim
   }
   if (const auto count = read("max_sessions", {1, 10000})) limits.max_sessions = *count;
   return limits;
+}
+
+// What `node` leaves out is as in `rules`.
+RotationRules SettingsReader::ReadRotation(const YamlNode& node, const std::string& what,
+                                           RotationRules rules) {
+  const FieldReader fields = Fields(node, what, kRotationKeys);
+  const auto read = [&](std::string_view key, Range range) -> std::optional<uint32_t> {
+    const YamlNode* field = fields.Find(key);
+    if (field == nullptr) return std::nullopt;
+    return ReadNumber(*field, fmt::format("'{}'", key), range, problems_);
+  };
+  if (const auto seconds = read("max_age", {60, kTenYears})) {
+    rules.max_age = std::chrono::seconds(*seconds);
+  }
+  if (const auto uses = read("max_uses", {1, std::numeric_limits<uint32_t>::max()})) {
+    rules.max_uses = *uses;
+  }
+  if (const auto seconds = read("grace_period", {0, kTenYears})) {
+    rules.grace_period = std::chrono::seconds(*seconds);
+  }
+  return rules;
 }
 
 Module SettingsReader::ReadModule(const YamlNode& node, const SessionLimits& defaults) {

@@ -16,12 +16,12 @@ Role Other(Role role) { return role == Role::kInitiator ? Role::kResponder : Rol
 Result<std::unique_ptr<AicoEngine>> AicoEngine::Create(AicoOptions options, const Clock& clock,
                                                        Rng& rng) {
   if (!IsName(options.self) || !IsName(options.peer) || !IsName(options.context) ||
-      options.max_message_size > kAicoMaxMessage) {
+      options.max_message_size > kAicoMaxMessage || options.peer_identities.empty()) {
     return Fail(ErrorCode::kInvalidArgument,
-                "AICO names have 1 to 64 bytes, messages at most 16 MiB");
+                "AICO names have 1 to 64 bytes, messages at most 16 MiB, peers an identity");
   }
   KEYWARD_TRY(options.own_identity.RawEd25519());
-  KEYWARD_TRY(options.peer_identity.RawEd25519());
+  for (const PublicKey& identity : options.peer_identities) KEYWARD_TRY(identity.RawEd25519());
   return std::unique_ptr<AicoEngine>(new AicoEngine(std::move(options), clock, rng));
 }
 
@@ -123,9 +123,12 @@ Result<void> AicoEngine::CheckHello(const AicoHello& hello) const {
   return {};
 }
 
-Result<void> AicoEngine::CheckParty(const AicoParty& party) const {
-  KEYWARD_ASSIGN(const Bytes expected, options_.peer_identity.RawEd25519());
-  if (!std::ranges::equal(party.identity, expected)) {
+Result<void> AicoEngine::CheckParty(const AicoParty& party) {
+  for (const PublicKey& identity : options_.peer_identities) {
+    KEYWARD_ASSIGN(const Bytes expected, identity.RawEd25519());
+    if (std::ranges::equal(party.identity, expected)) peer_identity_ = identity;
+  }
+  if (!peer_identity_) {
     return Fail(ErrorCode::kPeerNotAllowed, "the peer shows another identity than is enrolled");
   }
   const auto now = static_cast<uint64_t>(clock_.Now().time_since_epoch().count());
@@ -148,8 +151,7 @@ Result<Bytes> AicoEngine::Sign(const SignTranscript& sign) const {
 }
 
 Result<void> AicoEngine::VerifyPeer(ByteView signature) const {
-  return options_.peer_identity.Verify(SignedTranscript(Other(options_.role), transcript_),
-                                       signature);
+  return peer_identity_->Verify(SignedTranscript(Other(options_.role), transcript_), signature);
 }
 
 Result<void> AicoEngine::Establish() {

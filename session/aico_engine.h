@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/public_key.h"
@@ -22,16 +23,16 @@ struct AicoOptions {
   Role role;
   std::string self;  // names, 1..64 bytes
   std::string peer;
-  PublicKey own_identity;   // Ed25519, both
-  PublicKey peer_identity;  // the one that the peer has to prove
+  PublicKey own_identity;                  // Ed25519, all of them
+  std::vector<PublicKey> peer_identities;  // the peer has to prove one of these
   std::string context;      // 1..64 bytes; both sides must have the same
   uint32_t max_message_size = kAicoMaxMessage;
 };
 
 class AicoEngine final : public Engine {
  public:
-  // `clock` and `rng` outlive the engine. Errors: kInvalidArgument, kNotSupported (an identity that
-  // is not Ed25519).
+  // `clock` and `rng` outlive the engine. Errors: kInvalidArgument (also: no peer identity),
+  // kNotSupported (an identity that is not Ed25519).
   static Result<std::unique_ptr<AicoEngine>> Create(AicoOptions options, const Clock& clock,
                                                     Rng& rng);
 
@@ -55,7 +56,7 @@ class AicoEngine final : public Engine {
   // Fresh ephemeral, challenge and timestamp.
   Result<AicoParty> Introduce();
   Result<void> CheckHello(const AicoHello& hello) const;
-  Result<void> CheckParty(const AicoParty& party) const;
+  Result<void> CheckParty(const AicoParty& party);
   Result<Bytes> Sign(const SignTranscript& sign) const;
   Result<void> VerifyPeer(ByteView signature) const;
   Result<void> Establish();
@@ -69,6 +70,7 @@ class AicoEngine final : public Engine {
   SecretBytes ephemeral_;
   AicoPoint ephemeral_public_{};
   AicoPoint peer_ephemeral_{};
+  std::optional<PublicKey> peer_identity_;  // the one that the peer shows
   std::optional<AicoSender> sender_;
   std::optional<AicoReceiver> receiver_;
 };

@@ -69,14 +69,32 @@ void AdminObject::GenerateKey(sdbus::Result<std::vector<uint8_t>>&& result, std:
       });
 }
 
+KeyRing::VersionDone AdminObject::TellVersion(sdbus::Result<uint32_t>&& result) {
+  const Reply<uint32_t> reply(context_.connection, std::move(result));
+  return [reply](const Result<std::shared_ptr<KeyVersion>>& version) {
+    if (!version) return reply.SendError(version.error());
+    reply.Send((*version)->number());
+  };
+}
+
 void AdminObject::RotateKey(sdbus::Result<uint32_t>&& result, std::string name) {
   const policy::Caller caller = Admin();
-  const Reply<uint32_t> reply(context_.connection, std::move(result));
-  context_.admin.RotateKey(name, caller.uid,
-                           [reply](const Result<std::shared_ptr<KeyVersion>>& version) {
-                             if (!version) return reply.SendError(version.error());
-                             reply.Send((*version)->number());
-                           });
+  context_.admin.RotateKey(name, caller.uid, TellVersion(std::move(result)));
+}
+
+void AdminObject::PrepareKey(sdbus::Result<uint32_t>&& result, std::string name) {
+  const policy::Caller caller = Admin();
+  context_.admin.PrepareKey(name, caller.uid, TellVersion(std::move(result)));
+}
+
+void AdminObject::ActivateKey(sdbus::Result<uint32_t>&& result, std::string name) {
+  static_cast<void>(Admin());
+  context_.admin.ActivateKey(name, TellVersion(std::move(result)));
+}
+
+void AdminObject::RetireVersion(sdbus::Result<>&& result, std::string name, uint32_t version) {
+  static_cast<void>(Admin());
+  context_.admin.RetireVersion(name, version, TellDone(std::move(result)));
 }
 
 void AdminObject::RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) {
@@ -84,10 +102,10 @@ void AdminObject::RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, 
   context_.admin.RevokeKey(name, version, TellEnded(std::move(result)));
 }
 
-void AdminObject::DestroyKey(sdbus::Result<uint32_t>&& result, std::string name) {
+void AdminObject::DestroyKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) {
   const policy::Caller caller = Admin();
   context_.admin.DestroyKey(
-      name, caller.uid,
+      name, version, caller.uid,
       [tell = TellEnded(std::move(result)), changed = keys_changed_](Result<uint32_t> ended) {
         changed();
         tell(std::move(ended));

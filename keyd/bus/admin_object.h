@@ -24,9 +24,12 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
 
   void GenerateKey(sdbus::Result<std::vector<uint8_t>>&& result, std::string name,
                    std::string algorithm, std::string custody, std::string custodian) override;
+  void PrepareKey(sdbus::Result<uint32_t>&& result, std::string name) override;
+  void ActivateKey(sdbus::Result<uint32_t>&& result, std::string name) override;
+  void RetireVersion(sdbus::Result<>&& result, std::string name, uint32_t version) override;
   void RotateKey(sdbus::Result<uint32_t>&& result, std::string name) override;
   void RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) override;
-  void DestroyKey(sdbus::Result<uint32_t>&& result, std::string name) override;
+  void DestroyKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) override;
   void EnrolModule(sdbus::Result<>&& result, std::string module, std::string key) override;
   void RemoveModule(sdbus::Result<uint32_t>&& result, std::string module) override;
   void EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArray public_key) override;
@@ -49,6 +52,7 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
 
   // Answer a call with what it came to.
   AdminService::Ended TellEnded(sdbus::Result<uint32_t>&& result);
+  KeyRing::VersionDone TellVersion(sdbus::Result<uint32_t>&& result);
   AdminService::Done TellDone(sdbus::Result<>&& result);
 
   Context& context_;

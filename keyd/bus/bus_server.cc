@@ -66,6 +66,7 @@ void BusServer::AddObjects() {
   admin_ = std::make_unique<AdminObject>(*context_, [this] { SyncKeys(); });
   SyncKeys();
   parts_.daemon.on_vault_changed = [this] { SyncKeys(); };
+  parts_.daemon.on_version_changed = [this](const VersionChange& change) { TellVersion(change); };
   for (std::shared_ptr<LiveSession>& session : parts_.daemon.sessions.All()) {
     AddSession(std::move(session));
   }
@@ -80,6 +81,16 @@ void BusServer::SyncKeys() {
   std::erase_if(keys_, [&](const auto& object) { return !keys.contains(object.first); });
   for (const auto& [name, key] : keys) {
     if (!keys_.contains(name)) keys_[name] = std::make_unique<KeyObject>(*context_, name);
+  }
+}
+
+void BusServer::TellVersion(const VersionChange& change) {
+  const auto found = keys_.find(change.key);
+  if (found == keys_.end()) return;  // of a key that is only just made
+  try {
+    found->second->emitVersionChanged(change.number, std::string(Name(change.state)));
+  } catch (const sdbus::Error& error) {
+    Log(LogLevel::kWarning, "telling the bus of a key's version: {}", error.what());
   }
 }
 

@@ -46,6 +46,7 @@ class BusServer {
  private:
   void AddObjects();
   void SyncKeys();
+  void TellVersion(const VersionChange& change);
   void AddSession(std::shared_ptr<LiveSession> session);
   void EndSession(uint64_t id, const Error& reason);
   void Disconnect();

@@ -1,10 +1,21 @@
 #include "keyd/bus/key_object.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "keyd/bus/reply.h"
 
 namespace keyward::bus {
+namespace {
+
+uint64_t UnixSeconds(std::optional<WallTime> time) {
+  if (!time) return 0;
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(time->time_since_epoch());
+  return static_cast<uint64_t>(std::max<int64_t>(since.count(), 0));
+}
+
+}  // namespace
 
 KeyObject::KeyObject(Context& context, std::string name)
     : AdaptorInterfaces(*context.connection, ObjectPath(KeyObjectPath(name))),
@@ -46,14 +57,17 @@ std::vector<uint8_t> KeyObject::PublicKey() {
   return Unwrap(Shown().active->Get())->public_key().spki();
 }
 
-std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>>
+std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t, uint64_t, uint64_t,
+                          uint64_t>>
 KeyObject::Versions() {
-  std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>> versions;
+  std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t, uint64_t,
+                            uint64_t, uint64_t>>
+      versions;
   for (const std::shared_ptr<KeyVersion>& version : Shown().versions) {
-    const auto created =
-        std::chrono::duration_cast<std::chrono::seconds>(version->created().time_since_epoch());
     versions.emplace_back(version->number(), std::string(keyward::Name(version->state())),
-                          version->public_key().spki(), static_cast<uint64_t>(created.count()));
+                          version->public_key().spki(), UnixSeconds(version->created()),
+                          UnixSeconds(version->activated()), UnixSeconds(version->retire_at()),
+                          version->uses());
   }
   return versions;
 }

@@ -24,8 +24,9 @@ class KeyObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::Key
   std::string Custody() override;
   std::string Custodian() override;
   std::vector<uint8_t> PublicKey() override;
-  std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t>> Versions()
-      override;
+  std::vector<sdbus::Struct<uint32_t, std::string, std::vector<uint8_t>, uint64_t, uint64_t,
+                            uint64_t, uint64_t>>
+  Versions() override;
 
   const keyward::Key& key() const;
   // The key, for whoever reads a property and may see it in ListKeys. Throws sdbus::Error for

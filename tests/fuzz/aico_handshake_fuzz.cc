@@ -65,7 +65,7 @@ class Victim {
                                 .self = "own",
                                 .peer = "peer",
                                 .own_identity = PublicKey::FromEd25519(kOwn.public_key).value(),
-                                .peer_identity = PublicKey::FromEd25519(kPeer.public_key).value(),
+                                .peer_identities = {PublicKey::FromEd25519(kPeer.public_key).value()},
                                 .context = "fuzz"},
                                clock_, rng_)
                 .value()) {}

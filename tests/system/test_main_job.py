@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BACKEND, FRONTEND, SystemTest
+from harness import BACKEND, FRONTEND, ME, Refused, SystemTest, handshake
 
 SERVER_VERIFY = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + hashlib.sha256(b"x").digest()
 FILE_SIZE = 10 * 1024 * 1024
@@ -57,6 +57,55 @@ class MainJobTest(SystemTest):
                     if session[1] == "frontend"}
         self.assertEqual(versions, {1, 2})
 
+    def versions(self, key):
+        """Number and state of each version."""
+        path = "/org/keyward/Keyd1/key/" + key.replace("-", "_2d")
+        return [(v[0], v[1]) for v in self.service.module(ME).property(path, "Key", "Versions")]
+
+    def test_a_handshake_across_a_rotation(self):
+        self.service.enrol_pair(*self.PAIR)
+        frontend, backend = self.service.module(FRONTEND), self.service.module(BACKEND)
+        frontend.open_session("s", "frontend-id", "initiator", "backend")
+        self.service.admin_call("RotateKey", "frontend-id")
+        backend.open_session("s", "backend-id", "responder", "frontend")
+        handshake(frontend, backend)
+
+    def test_a_version_is_prepared_activated_and_retired(self):
+        frontend, backend = self.open_pair()
+        self.assertEqual(self.service.admin_call("PrepareKey", "frontend-id"), 2)
+        self.assertEqual(self.versions("frontend-id"), [(1, "active"), (2, "pending")])
+        self.service.restart_keyd()
+        self.assertEqual(self.service.admin_call("ActivateKey", "frontend-id"), 2)
+        self.assertEqual(self.versions("frontend-id"), [(1, "retiring"), (2, "active")])
+        self.service.admin_call("RetireVersion", "frontend-id", 1)
+        self.assertEqual(self.versions("frontend-id"), [(1, "retired"), (2, "active")])
+        self.service.admin_call("DestroyKey", "frontend-id", 1)
+        self.assertEqual(self.versions("frontend-id"), [(1, "destroyed"), (2, "active")])
+        self.assert_serving()
+
+    def test_retiring_ends_the_sessions_that_rest_on_the_version(self):
+        frontend, backend = self.open_pair()
+        self.service.admin_call("RotateKey", "frontend-id")
+        self.service.admin_call("RetireVersion", "frontend-id", 1)
+        self.assertEqual(frontend.channel("s", "wait_closed"), "Expired")
+        self.assert_serving()
+
+    def test_two_admins_who_rotate_at_once(self):
+        self.service.enrol_pair(*self.PAIR)
+        admins = [self.service.module(ME) for _ in range(4)]
+        for admin in admins:
+            admin.send("admin", "RotateKey", "frontend-id")
+        outcomes = []
+        for admin in admins:
+            try:
+                outcomes.append(admin.result())
+            except Refused as refused:
+                self.assertEqual(refused.code, "Busy")
+        states = self.versions("frontend-id")
+        self.assertEqual([state for _, state in states].count("active"), 1)
+        self.assertEqual(max(outcomes), states[-1][0])
+        self.assert_serving()
+
     def test_revocation_ends_both_ends_before_it_returns(self):
         frontend, backend = self.open_pair()
         self.assertEqual(self.service.admin_call("RevokeKey", "frontend-id", 0), 2)
@@ -83,7 +132,7 @@ class MainJobTest(SystemTest):
 
     def test_destroying_a_key_takes_it_away_for_good(self):
         frontend, _ = self.open_pair()
-        self.assertEqual(self.service.admin_call("DestroyKey", "frontend-id"), 2)
+        self.assertEqual(self.service.admin_call("DestroyKey", "frontend-id", 0), 2)
         self.assertEqual(frontend.channel("s", "wait_closed"), "Revoked")
         self.assertEqual([k[0] for k in self.service.module(BACKEND).manager("ListKeys")],
                          ["backend-id"])

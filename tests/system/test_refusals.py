@@ -172,7 +172,7 @@ class RefusalTest(SystemTest):
                 ("NotFound", ("RotateKey", "no-such-key")),
                 ("NotFound", ("RevokeKey", "no-such-key", 0)),
                 ("NotFound", ("RevokeKey", "web", 7)),
-                ("NotFound", ("DestroyKey", "no-such-key")),
+                ("NotFound", ("DestroyKey", "no-such-key", 0)),
                 ("NotFound", ("EnrolModule", "no-such-module", "web")),
                 ("InvalidArgument", ("EnrolModule", "frontend", "web")),
                 ("NotFound", ("RemoveModule", "no-such-module")),

@@ -49,8 +49,18 @@ class FakeAdmin final : public AdminClient {
     return Answer("RevokeKey " + name + " " + (version ? std::to_string(*version) : "all"),
                   state_.ended);
   }
-  Result<uint32_t> DestroyKey(const std::string& name) override {
-    return Answer("DestroyKey " + name, state_.ended);
+  Result<uint32_t> PrepareKey(const std::string& name) override {
+    return Answer("PrepareKey " + name, uint32_t{2});
+  }
+  Result<uint32_t> ActivateKey(const std::string& name) override {
+    return Answer("ActivateKey " + name, uint32_t{2});
+  }
+  Result<void> RetireVersion(const std::string& name, uint32_t version) override {
+    return Answer("RetireVersion " + name + " " + std::to_string(version));
+  }
+  Result<uint32_t> DestroyKey(const std::string& name, std::optional<uint32_t> version) override {
+    return Answer("DestroyKey " + name + " " + (version ? std::to_string(*version) : "all"),
+                  state_.ended);
   }
   Result<std::vector<ModuleSummary>> ListModules() override {
     return Answer("ListModules", state_.modules);

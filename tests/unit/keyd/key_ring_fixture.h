@@ -50,7 +50,9 @@ class KeyRingFixture : public ::testing::Test {
                                       .pools = pools_,
                                       .clock = clock_,
                                       .rng = rng_,
-                                      .post = [this](auto work) { posts_->Post(std::move(work)); }},
+                                      .post = [this](auto work) { posts_->Post(std::move(work)); },
+                                .rules = [this](std::string_view) { return rules_; },
+                                .changed = [this](const VersionChange& c) { Note(c); }},
                                      Stored()));
     ring_ = owned_ring_.get();
   }
@@ -79,10 +81,29 @@ class KeyRingFixture : public ::testing::Test {
     KEYWARD_TRY(Await(recorded));
     return versions;
   }
-  Result<void> Destroy(const std::string& name) {
-    const Answer<void> answer;
-    ring_->Destroy(name, kCaller, answer);
+  Result<VersionPtr> Prepare(const std::string& name) {
+    const Answer<VersionPtr> answer;
+    ring_->Prepare(name, kCaller, answer);
     return Await(answer);
+  }
+  Result<VersionPtr> Activate(const std::string& name) {
+    const Answer<VersionPtr> answer;
+    ring_->Activate(name, answer);
+    return Await(answer);
+  }
+  Result<void> Retire(const std::string& name, uint32_t version) {
+    const Answer<void> answer;
+    ring_->Retire(name, version, answer);
+    return Await(answer);
+  }
+  Result<void> Destroy(const std::string& name, uint32_t version = 0) {
+    const Answer<void> answer;
+    ring_->Destroy(name, version, kCaller, answer);
+    return Await(answer);
+  }
+  void Note(const VersionChange& change) {
+    changes_.push_back(change.key + " " + std::to_string(change.number) + " " +
+                       std::string(Name(change.state)));
   }
   template <class T>
   Result<T> Await(const Answer<T>& answer) {
@@ -120,7 +141,7 @@ class KeyRingFixture : public ::testing::Test {
   StoredState Stored() { return stored_.Load(); }
   bool NothingIsPending() {
     for (const VersionRecord& version : Stored().versions) {
-      if (version.state == VersionState::kPending) return false;
+      if (version.state == VersionState::kPending && version.spki.empty()) return false;
     }
     return true;
   }
@@ -133,6 +154,8 @@ class KeyRingFixture : public ::testing::Test {
   testing_support::CustodianHooks hooks_;
   std::unique_ptr<PostQueue> posts_;
   KeyRingPools pools_;
+  policy::RotationRules rules_;
+  std::vector<std::string> changes_;  // "web 1 active"
   std::shared_ptr<KeyRing> owned_ring_;
   KeyRing* ring_ = nullptr;
 };

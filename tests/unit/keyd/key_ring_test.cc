@@ -56,10 +56,160 @@ TEST_P(KeyRingCustodyTest, ADestroyedKeyIsGoneFromTheHardwareAndTheStore) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
   ASSERT_OK(Rotate("web"));
   ASSERT_OK(Destroy("web"));
-  EXPECT_EQ(ring_->Find("web"), nullptr);
+  EXPECT_TRUE(ring_->Find("web")->IsDestroyed());
   EXPECT_EQ(hardware_.KeyCount(), 0U);
-  EXPECT_THAT(Stored().keys, SizeIs(0));
+  for (const VersionRecord& stored : Stored().versions) {
+    EXPECT_EQ(stored.state, VersionState::kDestroyed);
+    EXPECT_TRUE(stored.reference.empty());
+  }
   EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_P(KeyRingCustodyTest, ANameWhoseKeyWasDestroyedIsFreeAndItsNumbersAreNot) {
+  ASSERT_OK(Generate(Record()));
+  ASSERT_OK(Destroy("web"));
+  EXPECT_THAT(Rotate("web"), FailsWith(ErrorCode::kNotFound));
+  Restart();
+  ASSERT_OK_AND_ASSIGN(const VersionPtr again, Generate(Sealed("web")));
+  EXPECT_EQ(again->number(), 2U);
+  EXPECT_EQ(ring_->Find("web")->record.custody, Custody::kSealed);
+  EXPECT_OK(SignAndVerify(again));
+  Restart();
+  EXPECT_OK(SignAndVerify(ring_->Find("web")->active->Get().value()));
+}
+
+TEST_P(KeyRingCustodyTest, OneVersionIsDestroyedAndTheOthersStay) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, Rotate("web"));
+  ASSERT_OK(Destroy("web", 1));
+  EXPECT_EQ(first->state(), VersionState::kDestroyed);
+  EXPECT_OK(SignAndVerify(second));
+  EXPECT_EQ(hardware_.KeyCount(), GetParam() == Custody::kHardware ? 1U : 0U);
+  Restart();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kDestroyed);
+  EXPECT_OK(SignAndVerify(ring_->Find("web")->active->Get().value()));
+}
+
+TEST_P(KeyRingCustodyTest, APreparedVersionWaitsAndSignsOnceItIsActive) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, Prepare("web"));
+  EXPECT_EQ(second->state(), VersionState::kPending);
+  EXPECT_THAT(SignAndVerify(second), FailsWith(ErrorCode::kWrongState));
+  EXPECT_EQ(ring_->Find("web")->active->Get().value(), first);
+  EXPECT_THAT(Prepare("web"), FailsWith(ErrorCode::kAlreadyExists));
+  Restart();
+  ASSERT_OK_AND_ASSIGN(const VersionPtr active, Activate("web"));
+  EXPECT_EQ(active->number(), 2U);
+  EXPECT_OK(SignAndVerify(active));
+  EXPECT_THAT(Activate("web"), FailsWith(ErrorCode::kNotFound));
+  Restart();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetiring);
+  EXPECT_EQ(ring_->Find("web")->active->Get().value()->number(), 2U);
+}
+
+TEST_F(KeyRingTest, ARotationTakesThePreparedVersion) {
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Prepare("web"));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr rotated, Rotate("web"));
+  EXPECT_EQ(rotated->number(), 2U);
+  EXPECT_EQ(hardware_.KeyCount(), 2U);
+}
+
+TEST_P(KeyRingCustodyTest, TheGracePeriodEndsByItself) {
+  rules_.grace_period = std::chrono::seconds(100);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  ASSERT_OK(Rotate("web"));
+  EXPECT_THAT(ring_->Find("web")->Provable(), SizeIs(2));
+  clock_.Advance(std::chrono::seconds(99));
+  ring_->Tick();
+  EXPECT_OK(SignAndVerify(first));
+  clock_.Advance(std::chrono::seconds(1));
+  ring_->Tick();
+  EXPECT_EQ(first->state(), VersionState::kRetired);
+  EXPECT_THAT(SignAndVerify(first), FailsWith(ErrorCode::kExpired));
+  EXPECT_THAT(ring_->Find("web")->Provable(), SizeIs(1));
+  Restart();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetired);
+}
+
+TEST_F(KeyRingTest, AGracePeriodEndsThroughARestart) {
+  rules_.grace_period = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Rotate("web"));
+  Restart();
+  clock_.Advance(std::chrono::seconds(100));
+  ring_->Tick();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetired);
+}
+
+TEST_F(KeyRingTest, OnlyARetiringVersionIsRetired) {
+  ASSERT_OK(Generate(Hardware("web")));
+  EXPECT_THAT(Retire("web", 1), FailsWith(ErrorCode::kWrongState));
+  EXPECT_THAT(Retire("web", 2), FailsWith(ErrorCode::kNotFound));
+  ASSERT_OK(Rotate("web"));
+  ASSERT_OK(Retire("web", 1));
+  EXPECT_THAT(Retire("web", 1), FailsWith(ErrorCode::kWrongState));
+}
+
+TEST_F(KeyRingTest, AKeyRotatesByAge) {
+  rules_.max_age = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  clock_.Advance(std::chrono::seconds(99));
+  ring_->Tick();
+  clock_.Advance(std::chrono::seconds(1));
+  ring_->Tick();
+  ASSERT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
+  EXPECT_EQ(ring_->Find("web")->active->Get().value()->number(), 2U);
+}
+
+TEST_F(KeyRingTest, AClockThatIsSetBackHoldsNoRotationUp) {
+  rules_.max_age = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  clock_.SetBack(std::chrono::hours(1000));
+  clock_.Advance(std::chrono::seconds(100));
+  ring_->Tick();
+  EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
+}
+
+TEST_P(KeyRingCustodyTest, AKeyRotatesByItsUses) {
+  rules_.max_uses = 3;
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
+  for (int i = 0; i < 2; ++i) ASSERT_OK(SignAndVerify(first));
+  ring_->Tick();
+  Restart();  // the count was written down
+  EXPECT_EQ(ring_->Find("web")->versions[0]->uses(), 2U);
+  ASSERT_OK(SignAndVerify(ring_->Find("web")->versions[0]));
+  ring_->Tick();
+  EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
+}
+
+TEST_F(KeyRingTest, ARotationByScheduleThatFailsIsTriedAgainLater) {
+  rules_.max_age = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  clock_.Advance(std::chrono::seconds(100));
+  hardware_.SetAvailable(false);
+  ring_->Tick();
+  FinishTasks();
+  hardware_.SetAvailable(true);
+  ring_->Tick();
+  EXPECT_THAT(ring_->Find("web")->versions, SizeIs(1));
+  clock_.Advance(std::chrono::seconds(60));
+  ring_->Tick();
+  EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
+}
+
+TEST_F(KeyRingTest, EveryChangeOfAVersionIsTold) {
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Prepare("web"));
+  ASSERT_OK(Activate("web"));
+  ASSERT_OK(Retire("web", 1));
+  ASSERT_OK(Revoke("web", 2));
+  ASSERT_OK(Destroy("web"));
+  EXPECT_THAT(changes_,
+              ::testing::ElementsAre("web 1 active", "web 2 pending", "web 1 retiring",
+                                     "web 2 active", "web 1 retired", "web 2 revoked",
+                                     "web 1 revoked", "web 2 revoked", "web 1 destroyed",
+                                     "web 2 destroyed"));
 }
 
 TEST_P(KeyRingCustodyTest, ARestartFindsEverything) {
@@ -87,7 +237,7 @@ TEST_F(KeyRingTest, DestructionWithoutHardwareRevokesAndCanBeRepeated) {
   EXPECT_EQ(Stored().versions[0].state, VersionState::kRevoked);
   hardware_.SetAvailable(true);
   EXPECT_OK(Destroy("web"));
-  EXPECT_EQ(ring_->Find("web"), nullptr);
+  EXPECT_TRUE(ring_->Find("web")->IsDestroyed());
   EXPECT_EQ(hardware_.KeyCount(), 0U);
 }
 
@@ -143,13 +293,13 @@ TEST_P(KeyRingCustodyTest, ADestructionDuringARotationRevokesAndCanBeRepeated) {
   const Answer<VersionPtr> rotation;
   ring_->Rotate("web", kCaller, rotation);
   const Answer<void> destruction;
-  ring_->Destroy("web", kCaller, destruction);
+  ring_->Destroy("web", 0, kCaller, destruction);
   EXPECT_THAT(**destruction.slot, FailsWith(ErrorCode::kBusy));
   EXPECT_EQ(first->state(), VersionState::kRevoked);
   EXPECT_THAT(Await(rotation), FailsWith(ErrorCode::kRevoked));
   ASSERT_OK(Destroy("web"));
   EXPECT_EQ(hardware_.KeyCount(), 0U);
-  EXPECT_THAT(Stored().keys, SizeIs(0));
+  EXPECT_TRUE(ring_->Find("web")->IsDestroyed());
 }
 
 TEST_F(KeyRingTest, ASignatureOvertakenByARevocationDoesNotLeave) {
@@ -261,7 +411,7 @@ TEST_F(KeyRingTest, ASealedBlobOfAnotherKeyIsRefused) {
   ASSERT_THAT(versions, SizeIs(2));
   std::swap(versions[0].reference, versions[1].reference);
   for (const VersionRecord& version : versions) {
-    ASSERT_OK(stored_.Commit([&](StoreWriter& store) { return store.ActivateVersion(version); }));
+    ASSERT_OK(stored_.Commit([&](StoreWriter& store) { return store.RecordMade(version); }));
   }
   stored_.Sync();
   Restart();
@@ -277,7 +427,7 @@ TEST_F(KeyRingTest, APublicKeyThatIsNotTheSealedOnesIsRefused) {
   std::vector<VersionRecord> versions = Stored().versions;
   ASSERT_THAT(versions, SizeIs(2));
   versions[0].spki = versions[1].spki;
-  ASSERT_OK(stored_.Commit([&](StoreWriter& store) { return store.ActivateVersion(versions[0]); }));
+  ASSERT_OK(stored_.Commit([&](StoreWriter& store) { return store.RecordMade(versions[0]); }));
   stored_.Sync();
   Restart();
   EXPECT_THAT(SignAndVerify(ring_->Find("one")->versions[0]), FailsWith(ErrorCode::kDataCorrupt));

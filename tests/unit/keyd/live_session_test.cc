@@ -68,7 +68,7 @@ class LiveSessionTest : public ::testing::Test {
                                                          .module = "frontend",
                                                          .key = std::move(key),
                                                          .peer = "backend",
-                                                         .peer_key = {},
+                                                         .peer_keys = {},
                                                          .protocol = "aico",
                                                          .role = session::Role::kInitiator,
                                                          .handshake_deadline = {},

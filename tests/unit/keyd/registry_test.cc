@@ -126,7 +126,7 @@ TEST_F(RegistryTest, APeersIdentityIsEd25519) {
 TEST_F(RegistryTest, RemovingAnIdentityRemovesItsModulesForGood) {
   ASSERT_OK(EnrolModule("frontend", "frontend-id"));
   ASSERT_OK(EnrolModule("backend", "backend-id"));
-  ASSERT_OK(stored_.Commit([](StoreWriter& store) { return store.DeleteKey("frontend-id"); }));
+  ASSERT_OK(stored_.Commit([](StoreWriter& store) { return store.DestroyKey("frontend-id"); }));
   registry_->ForgetIdentity("frontend-id");
   EXPECT_EQ(registry_->IdentityOf("frontend"), nullptr);
   EXPECT_EQ(Read()->IdentityOf("frontend"), nullptr);

@@ -38,7 +38,9 @@ class ServiceTest : public KeyRingFixture {
     const uint64_t epoch = store->epoch();
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
     ASSERT_OK_AND_ASSIGN(daemon_->vault, Vault::Create({std::move(store), epoch, confirm, pools_,
-                                                        clock_, rng_, daemon_->post}));
+                                                        clock_, rng_, daemon_->post,
+                                                        [](std::string_view) { return policy::RotationRules(); },
+                                                        [](const VersionChange&) {}}));
     ring_ = &daemon_->vault->keys();
     registry_ = &daemon_->vault->registry();
   }
@@ -158,7 +160,7 @@ TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocationOfItsVer
   EnrolBoth();
   const Answer<Bytes> answer = StartSigning("server");
   AwaitHardware();
-  ring_->Find("web")->versions[0]->Retire();
+  ring_->Find("web")->versions[0]->Retire(clock_.Now());
   ASSERT_OK(Revoke("web", 1));
   EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kRevoked));
 }

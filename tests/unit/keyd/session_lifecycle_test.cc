@@ -35,7 +35,7 @@ class SessionLifecycleTest : public ::testing::Test {
                                                          .module = "frontend",
                                                          .key = key_,
                                                          .peer = "backend",
-                                                         .peer_key = {},
+                                                         .peer_keys = {},
                                                          .protocol = "aico",
                                                          .role = session::Role::kInitiator,
                                                          .handshake_deadline = now + kHandshake,

@@ -22,7 +22,7 @@ class SessionTableTest : public ::testing::Test {
                      .module = module,
                      .key = nullptr,
                      .peer = "peer",
-                     .peer_key = {},
+                     .peer_keys = {},
                      .protocol = "aico",
                      .role = session::Role::kInitiator,
                      .handshake_deadline = now + kHandshake,

@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/encoding.h"
 #include "core/file.h"
+#include "keyd/store_mac.h"
 #include "tests/support/matchers.h"
 #include "tests/unit/keyd/test_store.h"
 
@@ -18,6 +20,8 @@ namespace {
 using testing_support::FailsWith;
 using testing_support::TempDir;
 
+constexpr WallTime kNow{std::chrono::milliseconds(5000)};
+constexpr WallTime kRetireAt{std::chrono::milliseconds(9000)};
 const KeyRecord kKey{"web", Algorithm::kEcdsaP256, Custody::kHardware, "hsm", 2};
 
 VersionRecord Version(uint32_t number) {
@@ -43,7 +47,10 @@ class StoreTest : public ::testing::Test {
     return Commit([&](StoreWriter& store) { return store.AnnounceVersion(key, version); });
   }
   Result<void> Activate(const VersionRecord& version) {
-    return Commit([&](StoreWriter& store) { return store.ActivateVersion(version); });
+    return Commit([&](StoreWriter& store) -> Result<void> {
+      KEYWARD_TRY(store.RecordMade(version));
+      return store.ActivateVersion(version, kNow, kRetireAt);
+    });
   }
   // What somebody with another SQLite does to the closed store.
   void Edit(const std::string& sql) {
@@ -102,16 +109,53 @@ TEST_F(StoreTest, RevocationAndDeletionLast) {
   ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeVersion(Version(1).id); }));
   Reopen();
   EXPECT_EQ(Load().versions[0].state, VersionState::kRevoked);
-  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeleteKey("web"); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DestroyKey("web"); }));
   Reopen();
-  EXPECT_TRUE(Load().versions.empty());
+  ASSERT_EQ(Load().versions.size(), 1U);
+  EXPECT_EQ(Load().versions[0].state, VersionState::kDestroyed);
+  EXPECT_TRUE(Load().versions[0].reference.empty());
+  EXPECT_FALSE(Load().versions[0].spki.empty());
+}
+
+TEST_F(StoreTest, ADestroyedKeyLeavesNothingOfWhatWasOnlyAnnounced) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Announce(kKey, Version(2)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DestroyKey("web"); }));
+  EXPECT_EQ(Load().versions.size(), 1U);
+}
+
+TEST_F(StoreTest, WhatIsPreparedIsNotForgottenAsPending) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RecordMade(Version(1)); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.ForgetPending(Version(1).id); }));
+  ASSERT_EQ(Load().versions.size(), 1U);
+  EXPECT_EQ(Load().versions[0].state, VersionState::kPending);
+  EXPECT_EQ(Load().versions[0].reference, Version(1).reference);
+}
+
+TEST_F(StoreTest, TimesAndUsesLast) {
+  ASSERT_OK(Announce(kKey, Version(1)));
+  ASSERT_OK(Activate(Version(1)));
+  ASSERT_OK(Announce(kKey, Version(2)));
+  ASSERT_OK(Activate(Version(2)));
+  const VersionUses uses{Version(1).id, 42};
+  ASSERT_OK(Commit([&](StoreWriter& store) { return store.PutUses(std::span(&uses, 1)); }));
+  Reopen();
+  EXPECT_EQ(Load().versions[0].activated, kNow);
+  EXPECT_EQ(Load().versions[0].retire_at, kRetireAt);
+  EXPECT_EQ(Load().versions[0].uses, 42U);
+  EXPECT_FALSE(Load().versions[1].retire_at);
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RetireVersion(Version(1).id); }));
+  EXPECT_EQ(Load().versions[0].state, VersionState::kRetired);
+  EXPECT_FALSE(Load().versions[0].retire_at);
 }
 
 TEST_F(StoreTest, ADeletedKeyTakesTheEnrolmentsOfItsModulesAlong) {
   ASSERT_OK(Announce(kKey, Version(1)));
   ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"frontend", "web"}); }));
   ASSERT_OK(Commit([](StoreWriter& store) { return store.PutModule({"backend", "other"}); }));
-  ASSERT_OK(Commit([](StoreWriter& store) { return store.DeleteKey("web"); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DestroyKey("web"); }));
   ASSERT_EQ(Load().modules.size(), 1U);
   EXPECT_EQ(Load().modules[0].name, "backend");
 }
@@ -194,7 +238,8 @@ TEST_F(StoreTest, AnEditedStoreIsRefused) {
     ASSERT_OK(fresh.Commit([](StoreWriter& store) -> Result<void> {
       for (const uint32_t number : {1U, 2U}) {
         KEYWARD_TRY(store.AnnounceVersion(kKey, Version(number)));
-        KEYWARD_TRY(store.ActivateVersion(Version(number)));
+        KEYWARD_TRY(store.RecordMade(Version(number)));
+        KEYWARD_TRY(store.ActivateVersion(Version(number), kNow, kRetireAt));
       }
       KEYWARD_TRY(store.RevokeVersion(Version(1).id));
       KEYWARD_TRY(store.PutModule({"frontend", "web"}));
@@ -360,6 +405,41 @@ TEST_F(StoreTest, AStoreOfTheFirstVersionIsReadForItsAdoptionAlone) {
   EXPECT_EQ(read.modules[0].key, "web");
   EXPECT_EQ(read.peers[0].spki, Bytes{9});
   EXPECT_EQ(store->epoch(), 3U);
+}
+
+// As the second schema was written: with a MAC, before versions had times and uses.
+constexpr const char* kVersion2 = R"(
+  CREATE TABLE integrity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;
+  INSERT INTO version VALUES (x'100102030405060708090a0b0c0d0e0f', 'web', 2, 3, x'03', x'', 1235);
+  PRAGMA user_version = 2;
+)";
+
+TEST_F(StoreTest, AStoreOfTheSecondVersionIsMigratedUnderItsMac) {
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  sqlite3* old = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &old), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(old, kVersion1, nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(old, kVersion2, nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(old, "UPDATE version SET reference = x''", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  const StoreKeys keys = stored_.Keys();
+  ASSERT_OK_AND_ASSIGN(const StoreMac mac, MacOfStore(old, 4, keys.mac));
+  const std::string seal = "INSERT INTO integrity VALUES (1, 4, x'" + ToHex(mac) + "')";
+  ASSERT_EQ(sqlite3_exec(old, seal.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(old), SQLITE_OK);
+  SystemRng rng;
+  for (int open = 0; open < 2; ++open) {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                         Store::Open(path, stored_.Keys(), rng));
+    EXPECT_EQ(store->epoch(), 4U);
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    ASSERT_EQ(state.versions.size(), 2U);
+    EXPECT_EQ(state.versions[0].activated, state.versions[0].created);
+    EXPECT_TRUE(state.versions[1].retire_at);  // it gets a grace period from now on
+    EXPECT_EQ(state.versions[1].uses, 0U);
+  }
 }
 
 TEST_F(StoreTest, AStoreWithAMacIsNotAdopted) {

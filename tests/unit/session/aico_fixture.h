@@ -50,7 +50,7 @@ class AicoFixture : public ::testing::Test {
             .self = first ? "frontend" : "backend",
             .peer = first ? "backend" : "frontend",
             .own_identity = first ? frontend_.public_key() : backend_.public_key(),
-            .peer_identity = first ? backend_.public_key() : frontend_.public_key(),
+            .peer_identities = {first ? backend_.public_key() : frontend_.public_key()},
             .context = "orders"};
   }
   EnginePtr Make(AicoOptions options) {

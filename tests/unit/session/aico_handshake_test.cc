@@ -238,12 +238,31 @@ TEST_F(AicoHandshakeTest, OwnMessagesReflectedAreRefused) {
 TEST_F(AicoHandshakeTest, SignatureOfTheOtherRoleIsRefused) {
   AicoOptions first = OptionsOf(Role::kInitiator);
   AicoOptions second = OptionsOf(Role::kResponder);
-  first.peer_identity = second.own_identity = first.own_identity;
+  second.own_identity = first.own_identity;
+  first.peer_identities = {first.own_identity};
   const EnginePtr a = Make(first);
   const EnginePtr b = Make(second);
   const Bytes reply = Frontend(*b, Frontend(*a, {}));
   EXPECT_THAT(StepFrontend(*b, EncodeConfirmation(ByteView(reply).last(64))),
               FailsWith(ErrorCode::kAuthenticationFailed));
+}
+
+// As in the grace period of a rotation: the peer may still be on its former identity.
+TEST_F(AicoHandshakeTest, APeerMayShowAnyOfItsIdentitiesAndNoOther) {
+  AicoOptions options = OptionsOf(Role::kInitiator);
+  options.peer_identities.insert(options.peer_identities.begin(), stranger_.public_key());
+  const EnginePtr a = Make(options);
+  const EnginePtr b = Responder();
+  Connect(*a, *b);
+  ExpectOpens(*b, SealWith(*a, "hello"), "hello");
+  options.peer_identities = {stranger_.public_key()};
+  const EnginePtr c = Make(options);
+  const EnginePtr d = Responder();
+  EXPECT_THAT(StepFrontend(*c, Backend(*d, Frontend(*c, {}))),
+              FailsWith(ErrorCode::kPeerNotAllowed));
+  options.peer_identities.clear();
+  EXPECT_THAT(AicoEngine::Create(options, frontend_clock_, rng_),
+              FailsWith(ErrorCode::kInvalidArgument));
 }
 
 TEST_F(AicoHandshakeTest, StepsOutOfTurnFail) {

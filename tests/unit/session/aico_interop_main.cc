@@ -115,7 +115,7 @@ Result<std::unique_ptr<AicoEngine>> MakeEngine(Role role, const Identity& identi
                              .self = "keyward",
                              .peer = "python",
                              .own_identity = own_key,
-                             .peer_identity = peer_key,
+                             .peer_identities = {peer_key},
                              .context = "interop"},
                             clock, rng);
 }
