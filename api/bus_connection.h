@@ -13,6 +13,16 @@
 
 namespace keyward {
 
+// Its signal is for those who watch the bus: a handle signs with whichever version is active.
+class KeyInterface : public org::keyward::Keyd1::Key_proxy {
+ protected:
+  using Key_proxy::Key_proxy;
+  ~KeyInterface() = default;
+
+ private:
+  void onVersionChanged(const uint32_t& /*version*/, const std::string& /*state*/) override {}
+};
+
 // One of the generated proxies, on one object of keyd. Calls block; no thread of its own. The
 // connection must outlive it. (The Session proxy is not used: its work goes over the channel.)
 template <class Interface>
@@ -24,7 +34,7 @@ class BusProxy final : public sdbus::ProxyInterfaces<Interface> {
 };
 
 using ManagerProxy = BusProxy<org::keyward::Keyd1::Manager_proxy>;
-using KeyProxy = BusProxy<org::keyward::Keyd1::Key_proxy>;
+using KeyProxy = BusProxy<KeyInterface>;
 using AdminProxy = BusProxy<org::keyward::Keyd1::Admin_proxy>;
 
 // One thread at a time.

@@ -55,7 +55,7 @@ Result<std::unique_ptr<session::AicoEngine>> MakeEngine(session::Role role, cons
                                       .self = initiates ? "frontend" : "backend",
                                       .peer = initiates ? "backend" : "frontend",
                                       .own_identity = own,
-                                      .peer_identity = peer,
+                                      .peer_identities = {peer},
                                       .context = "keyward"},
                                      clock, rng);
 }

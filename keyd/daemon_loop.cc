@@ -93,7 +93,7 @@ void DaemonLoop::Reconnect(MonotonicTime now) {
 void DaemonLoop::CheckCustodians(MonotonicTime now) {
   if (now < next_check_) return;
   next_check_ = now + kCheckInterval;
-  if (parts_.daemon.vault != nullptr) parts_.daemon.vault->keys().Tick();
+  if (parts_.daemon.vault != nullptr) parts_.daemon.vault->schedule().Tick();
   const bool ask_all = checks_++ % kHealthyInterval == 0;
   for (const auto& [name, pool] : parts_.daemon.pools) {
     const CustodianStatus status = pool->Status();

@@ -34,13 +34,7 @@ Result<void> CheckCustody(const KeyRecord& key) {
   return {};
 }
 
-constexpr std::chrono::seconds kRotationRetry{60};
-constexpr std::chrono::seconds kUsesInterval{60};
-constexpr uint32_t kDaemonItself = 0xffffffff;
-
-std::unexpected<Error> NoSuchKey() {
-  return Fail(ErrorCode::kNotFound, "there is no such key");
-}
+std::unexpected<Error> NoSuchKey() { return Fail(ErrorCode::kNotFound, "there is no such key"); }
 
 std::unexpected<Error> ChangeInProgress() {
   return Fail(
@@ -58,6 +52,11 @@ std::unexpected<Error> NameNotFreeYet() {
                     "a key of that name failed to be made and is removed when its token or TPM "
                     "serves; see keyctl status, or take another name")
                   .WithRetryAfter(1000));
+}
+
+std::unexpected<Error> NotRetiring() {
+  return Fail(ErrorCode::kWrongState,
+              "only a version that is retiring can be retired; rotate the key first");
 }
 
 Error SealedMeanwhile() {
@@ -130,13 +129,12 @@ Result<std::shared_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState&
 }
 
 Result<void> KeyRing::Adopt(const StoredState& state) {
-  anchor_ = {parts_.clock.Now(), parts_.clock.Monotonic()};
   std::map<std::string, const KeyRecord*> records;
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
   for (const VersionRecord& version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key
     CustodianPool& pool = ConfiguredOrNot(key.custodian);
-    anchor_.wall = std::max({anchor_.wall, version.created, version.activated.value_or(WallTime())});
+    clock_.NotBefore(std::max(version.created, version.activated.value_or(version.created)));
     if (version.state == VersionState::kPending && version.spki.empty()) {
       NoteRemains(version, key.custodian);
       continue;
@@ -199,19 +197,19 @@ void KeyRing::Activate(const std::string& name, const VersionDone& done) {
   const Key* key = FindLiving(name);
   const std::shared_ptr<KeyVersion> version = key == nullptr ? nullptr : key->Prepared();
   if (version == nullptr) {
-    return done(key == nullptr
-                    ? NoSuchKey()
-                    : Fail(ErrorCode::kNotFound,
-                           "no version of the key waits; keyctl key prepare makes one"));
+    return done(key == nullptr ? NoSuchKey()
+                               : Fail(ErrorCode::kNotFound,
+                                      "no version of the key waits; keyctl key prepare makes one"));
   }
   if (in_progress_.contains(name)) return done(ChangeInProgress());
   in_progress_[name] = false;
-  const WallTime now = Now();
+  const WallTime now = clock_.Now();
   const WallTime retire_at = GraceFromNow(name);
   parts_.journal.Commit(
-      [this, record = version->record(), now, retire_at](StoreWriter& store) -> Result<void> {
-        if (in_progress_.at(record.key)) return RevokedMeanwhile();
-        return store.ActivateVersion(record, now, retire_at);
+      [this, version, now, retire_at](StoreWriter& store) -> Result<void> {
+        const bool waits = version->state() == VersionState::kPending;
+        if (!waits || in_progress_.at(version->key().name)) return RevokedMeanwhile();
+        return store.ActivateVersion(version->record(), now, retire_at);
       },
       [this, name, version, now, retire_at, done](const Journal::Outcome& outcome) {
         OnActivated(name, version, now, retire_at, outcome, done);
@@ -223,7 +221,7 @@ void KeyRing::OnActivated(const std::string& name, const std::shared_ptr<KeyVers
                           const VersionDone& done) {
   const bool revoked = in_progress_.extract(name).mapped();
   if (!outcome.written) return done(Fail(outcome.result.error()));
-  if (revoked) return done(RevokedMeanwhile());
+  if (revoked || version->state() != VersionState::kPending) return done(RevokedMeanwhile());
   Key& key = keys_.at(name);
   const std::vector<std::shared_ptr<KeyVersion>> before = key.Provable();
   key.Activate(version, now, retire_at);
@@ -246,12 +244,11 @@ void KeyRing::Retire(const std::string& name, uint32_t version, const Done& done
   const Key* key = FindLiving(name);
   const std::shared_ptr<KeyVersion> found = key == nullptr ? nullptr : key->Find(version);
   if (found == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such version"));
-  if (found->state() != VersionState::kRetiring) {
-    return done(Fail(ErrorCode::kWrongState,
-                     "only a version that is retiring can be retired; rotate the key first"));
-  }
   parts_.journal.Commit(
-      [id = found->id()](StoreWriter& store) { return store.RetireVersion(id); },
+      [found](StoreWriter& store) -> Result<void> {
+        if (found->state() != VersionState::kRetiring) return NotRetiring();
+        return store.RetireVersion(found->id());
+      },
       [this, found, done](const Journal::Outcome& outcome) {
         if (!outcome.written) return done(outcome.result);
         found->EndGrace();
@@ -266,7 +263,7 @@ Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
   version.key = key.name;
   version.number = key.next_version++;
   version.state = VersionState::kPending;
-  version.created = parts_.clock.Now();
+  version.created = clock_.Now();
   parts_.rng.Fill(version.id);
   KEYWARD_TRY(
       parts_.journal.Note([&](StoreWriter& store) { return store.AnnounceVersion(key, version); }));
@@ -315,7 +312,7 @@ void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then
   const WallTime retire_at = GraceFromNow(key.name);
   if (then == Then::kActivate) {
     version.state = VersionState::kActive;
-    version.activated = Now();
+    version.activated = clock_.Now();
   }
   parts_.journal.Commit(
       [this, version, retire_at](StoreWriter& store) -> Result<void> {
@@ -341,8 +338,7 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
   entry.record = key;  // a destroyed one may have been of another kind
   VersionRecord pending = version;
   pending.state = VersionState::kPending;
-  const auto added =
-      std::make_shared<KeyVersion>(key, pending, public_key, *PoolOf(key.custodian));
+  const auto added = std::make_shared<KeyVersion>(key, pending, public_key, *PoolOf(key.custodian));
   entry.Add(added);
   if (version.activated && !in_progress_.at(key.name)) {
     return OnActivated(key.name, added, *version.activated, retire_at, outcome, done);
@@ -470,68 +466,32 @@ void KeyRing::Tell(const KeyVersion& version) const {
   parts_.changed({version.key().name, version.number(), version.id(), version.state()});
 }
 
-WallTime KeyRing::Now() const {
-  const auto elapsed = parts_.clock.Monotonic() - anchor_.monotonic;
-  return std::max(parts_.clock.Now(), anchor_.wall + elapsed);
-}
-
 WallTime KeyRing::GraceFromNow(std::string_view key) const {
-  return Now() + parts_.rules(key).grace_period;
+  return clock_.Now() + parts_.rules(key).grace_period;
 }
 
-void KeyRing::Tick() {
-  const WallTime now = Now();
+void KeyRing::EndGracePeriods() {
   for (const auto& [name, key] : keys_) {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) {
       const std::optional<WallTime> retire_at = version->retire_at();
-      if (retire_at && *retire_at <= now) Retire(name, version->number(), [](const auto&) {});
-    }
-    RotateIfDue(name, key);
-  }
-  WriteUses();
-}
-
-void KeyRing::RotateIfDue(const std::string& name, const Key& key) {
-  const Result<std::shared_ptr<KeyVersion>> active = key.active->Get();
-  if (!active || in_progress_.contains(name)) return;
-  const policy::RotationRules rules = parts_.rules(name);
-  const auto age = Now() - (*active)->activated().value_or((*active)->created());
-  const bool is_old = rules.max_age && age >= *rules.max_age;
-  const bool is_worn = rules.max_uses && (*active)->uses() >= *rules.max_uses;
-  if (!is_old && !is_worn) return;
-  const MonotonicTime monotonic = parts_.clock.Monotonic();
-  if (const auto wait = try_again_at_.find(name);
-      wait != try_again_at_.end() && monotonic < wait->second) {
-    return;
-  }
-  try_again_at_[name] = monotonic + kRotationRetry;
-  Rotate(name, kDaemonItself, [name, is_old](const Result<std::shared_ptr<KeyVersion>>& rotated) {
-    if (!rotated) return LogError("rotating '" + name + "' by its schedule", rotated.error());
-    Log(LogLevel::kNotice, "key '{}' rotated to version {} for its {}", name, (*rotated)->number(),
-        is_old ? "age" : "number of signatures");
-  });
-}
-
-// A crash forgets the signatures of the last minute.
-void KeyRing::WriteUses() {
-  const MonotonicTime now = parts_.clock.Monotonic();
-  if (now < write_uses_at_) return;
-  write_uses_at_ = now + kUsesInterval;
-  std::vector<VersionUses> changed;
-  for (const auto& [name, key] : keys_) {
-    for (const std::shared_ptr<KeyVersion>& version : key.versions) {
-      const uint64_t uses = version->uses();
-      const auto written = written_uses_.find(version->id());
-      const uint64_t before =
-          written == written_uses_.end() ? version->record().uses : written->second;
-      if (uses != before) changed.push_back({version->id(), uses});
+      if (!retire_at || *retire_at > clock_.Now()) continue;
+      version->EndGrace();
+      Tell(*version);
+      unrecorded_ends_.insert(version->id());
     }
   }
-  if (changed.empty()) return;
-  const Result<void> noted =
-      parts_.journal.Note([&](StoreWriter& store) { return store.PutUses(changed); });
-  if (!noted) return LogError("writing use counts", noted.error());
-  for (const VersionUses& each : changed) written_uses_[each.id] = each.uses;
+  if (unrecorded_ends_.empty() || recording_ends_) return;
+  recording_ends_ = true;
+  parts_.journal.Commit(
+      [ids = unrecorded_ends_](StoreWriter& store) -> Result<void> {
+        for (const KeyId& id : ids) KEYWARD_TRY(store.RetireVersion(id));
+        return {};
+      },
+      [this, ids = unrecorded_ends_](const Journal::Outcome& outcome) {
+        recording_ends_ = false;
+        if (outcome.written)
+          std::erase_if(unrecorded_ends_, [&](const KeyId& id) { return ids.contains(id); });
+      });
 }
 
 std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() const {
@@ -539,6 +499,7 @@ std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() c
   for (const auto& [name, key] : keys_) {
     if (key.record.custody != Custody::kHardware) continue;
     for (const auto& version : key.versions) {
+      if (version->state() == VersionState::kDestroyed) continue;
       references[key.record.custodian].push_back(version->reference());
     }
   }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/rng.h"
 #include "keyd/journal.h"
 #include "keyd/key_version.h"
+#include "keyd/lifecycle_clock.h"
 #include "policy/policy.h"
 
 namespace keyward {
@@ -33,6 +35,8 @@ struct Key {
   std::vector<std::shared_ptr<KeyVersion>> Provable() const;
   bool IsDestroyed() const;
 };
+
+using RotationRulesOf = std::function<policy::RotationRules(std::string_view key)>;
 
 struct VersionChange {
   std::string key;
@@ -59,7 +63,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
     const Clock& clock;
     Rng& rng;
     Post post;
-    std::function<policy::RotationRules(std::string_view key)> rules;
+    RotationRulesOf rules;
     std::function<void(const VersionChange&)> changed;  // told after a version changed its state
   };
   // Takes the keys of `state`. For a custodian that has some and is not configured it adds a pool
@@ -104,12 +108,13 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
   void SweepPending(CustodianPool& pool);
-  // Does what is due by age, use count and grace period; writes use counts down now and then. To be
-  // called every few seconds.
-  void Tick();
+  // Retires the versions whose grace period is over. What the disk does not take is written later;
+  // it is retired all the same, then and after every start.
+  void EndGracePeriods();
+  WallTime Now() const { return clock_.Now(); }
 
  private:
-  explicit KeyRing(Parts parts) : parts_(std::move(parts)) {}
+  explicit KeyRing(Parts parts) : parts_(std::move(parts)), clock_(parts_.clock) {}
 
   enum class Then : uint8_t { kWait, kActivate };  // with a version that was made
 
@@ -137,10 +142,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   bool HasRemains(std::string_view key) const;
   void NoteRemains(const VersionRecord& version, const std::string& custodian);
   void EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept);
-  WallTime Now() const;
   WallTime GraceFromNow(std::string_view key) const;
-  void RotateIfDue(const std::string& name, const Key& key);
-  void WriteUses();
 
   // An announced version that came to nothing, until its custodian has removed what there is of it.
   struct Remains {
@@ -148,21 +150,15 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
     std::string custodian;
     bool being_swept = false;
   };
-  // Time for the schedule, which no clock that is set back can hold up.
-  struct Anchor {
-    WallTime wall;
-    MonotonicTime monotonic;
-  };
 
   Parts parts_;
   std::map<std::string, Key, std::less<>> keys_;
   // Names whose next version is being made, or that go; true once revoked meanwhile.
   std::map<std::string, bool, std::less<>> in_progress_;
   std::map<KeyId, Remains> remains_;
-  Anchor anchor_{};
-  std::map<std::string, MonotonicTime, std::less<>> try_again_at_;  // rotations that failed
-  std::map<KeyId, uint64_t> written_uses_;
-  MonotonicTime write_uses_at_{};
+  LifecycleClock clock_;
+  std::set<KeyId> unrecorded_ends_;  // of grace periods
+  bool recording_ends_ = false;
 };
 
 }  // namespace keyward

@@ -187,12 +187,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, StoreKeys ke
   KEYWARD_TRY(CheckSchemaVersion(database.get()));
   std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
   KEYWARD_TRY(store->Verify());
-  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(store->database_));
-  if (version == kSchemaVersion) return store;
-  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(store->database_));
-  KEYWARD_TRY(Migrate(store->database_));
-  KEYWARD_TRY(store->WriteIntegrity(store->epoch_));
-  KEYWARD_TRY(transaction.Commit());
+  KEYWARD_TRY(store->MigrateVerified());
   return store;
 }
 
@@ -237,6 +232,16 @@ Result<void> Store::Verify() {
   epoch_ = epoch;
   mac_ = expected;
   return {};
+}
+
+Result<void> Store::MigrateVerified() {
+  KEYWARD_ASSIGN(const int64_t version, SchemaVersionOf(database_));
+  if (version == kSchemaVersion) return {};
+  KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(database_));
+  KEYWARD_TRY(CheckUntouched());
+  KEYWARD_TRY(Migrate(database_));
+  KEYWARD_ASSIGN(mac_, WriteIntegrity(epoch_));
+  return transaction.Commit();
 }
 
 Result<StoreMac> Store::WriteIntegrity(uint64_t epoch) {

@@ -62,6 +62,8 @@ class Store {
   Result<void> Verify();
   // That nobody else has changed anything since the last commit. Within a transaction.
   Result<void> CheckUntouched();
+  // Brings what Verify has found whole to the schema of today, in the same epoch.
+  Result<void> MigrateVerified();
   Result<StoreMac> WriteIntegrity(uint64_t epoch);
 
   sqlite3* database_;

@@ -15,13 +15,17 @@ class Mac {
  public:
   explicit Mac(const SecretBytes& key) {
     const ByteView bytes = key.RevealSecret();
-    crypto_generichash_init(&state_, bytes.data(), bytes.size(), sizeof(StoreMac));
+    // Of no key at all libsodium would make a hash that everybody can make.
+    works_ = bytes.size() == kKeySize &&
+             crypto_generichash_init(&state_, bytes.data(), bytes.size(), sizeof(StoreMac)) == 0;
   }
   ~Mac() { sodium_memzero(&state_, sizeof(state_)); }
   Mac(const Mac&) = delete;
   Mac& operator=(const Mac&) = delete;
 
-  void Add(ByteView bytes) { crypto_generichash_update(&state_, bytes.data(), bytes.size()); }
+  void Add(ByteView bytes) {
+    works_ = works_ && crypto_generichash_update(&state_, bytes.data(), bytes.size()) == 0;
+  }
   // A value: its type ('N' nothing, 'I' integer, 'T' text, 'B' bytes), its length, itself.
   void AddValue(char type, ByteView bytes) {
     Add(Writer()
@@ -31,13 +35,19 @@ class Mac {
     Add(bytes);
   }
   void AddNumber(uint64_t number) { AddValue('I', Writer().Integer(number).Take()); }
-  StoreMac Finish() {
+  // Errors: kInternal.
+  Result<StoreMac> Finish() {
     StoreMac mac{};
-    crypto_generichash_final(&state_, mac.data(), mac.size());
+    if (!works_ || crypto_generichash_final(&state_, mac.data(), mac.size()) != 0) {
+      return Fail(ErrorCode::kInternal, "making the MAC of the stored state failed");
+    }
     return mac;
   }
 
  private:
+  static constexpr size_t kKeySize = 32;
+
+  bool works_ = false;
   crypto_generichash_state state_{};
 };
 

@@ -31,7 +31,7 @@ struct VersionRecord {
   WallTime created;
   std::optional<WallTime> activated = std::nullopt;  // when it became the active one
   std::optional<WallTime> retire_at = std::nullopt;  // retiring: when its grace period ends
-  uint64_t uses = 0;                  // signatures, as of the last time that they were written down
+  uint64_t uses = 0;  // signatures, as of the last time that they were written down
 };
 
 struct VersionUses {

@@ -71,14 +71,13 @@ Result<void> StoreWriter::RecordMade(const VersionRecord& version) {
 
 Result<void> StoreWriter::ActivateVersion(const VersionRecord& version, WallTime now,
                                           WallTime retire_at) {
-  KEYWARD_TRY(
-      Statement(database_,
-                "UPDATE version SET state = ?, retire_at = ? WHERE key = ? AND state = ?")
-          .Bind(Number(VersionState::kRetiring))
-          .Bind(Number(retire_at))
-          .Bind(version.key)
-          .Bind(Number(VersionState::kActive))
-          .Run());
+  KEYWARD_TRY(Statement(database_,
+                        "UPDATE version SET state = ?, retire_at = ? WHERE key = ? AND state = ?")
+                  .Bind(Number(VersionState::kRetiring))
+                  .Bind(Number(retire_at))
+                  .Bind(version.key)
+                  .Bind(Number(VersionState::kActive))
+                  .Run());
   return Statement(database_, "UPDATE version SET state = ?, activated = ? WHERE id = ?")
       .Bind(Number(VersionState::kActive))
       .Bind(Number(now))
@@ -105,11 +104,10 @@ Result<void> StoreWriter::PutUses(std::span<const VersionUses> uses) {
 
 Result<void> StoreWriter::ForgetPending(const KeyId& id) {
   // What is pending and has a public half was made: it is no mere announcement.
-  KEYWARD_TRY(
-      Statement(database_, "DELETE FROM version WHERE id = ? AND state = ? AND spki = x''")
-          .Bind(ByteView(id))
-          .Bind(Number(VersionState::kPending))
-          .Run());
+  KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE id = ? AND state = ? AND spki = x''")
+                  .Bind(ByteView(id))
+                  .Bind(Number(VersionState::kPending))
+                  .Run());
   return Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)").Run();
 }
 
@@ -139,9 +137,8 @@ Result<void> StoreWriter::DestroyVersion(const KeyId& id) {
 
 Result<void> StoreWriter::DestroyKey(const std::string& name) {
   KEYWARD_TRY(Statement(database_, "DELETE FROM module WHERE key = ?").Bind(name).Run());
-  KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE key = ? AND spki = x''")
-                  .Bind(name)
-                  .Run());
+  KEYWARD_TRY(
+      Statement(database_, "DELETE FROM version WHERE key = ? AND spki = x''").Bind(name).Run());
   return Statement(database_, "UPDATE version SET state = ?, reference = x'' WHERE key = ?")
       .Bind(Number(VersionState::kDestroyed))
       .Bind(name)

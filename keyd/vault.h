@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "keyd/journal.h"
 #include "keyd/key_ring.h"
 #include "keyd/registry.h"
+#include "keyd/rotation_schedule.h"
 #include "keyd/store.h"
 
 namespace keyward {
@@ -22,7 +24,7 @@ class Vault {
     const Clock& clock;
     Rng& rng;
     KeyRing::Post post;
-    std::function<policy::RotationRules(std::string_view key)> rules;
+    RotationRulesOf rules;
     std::function<void(const VersionChange&)> version_changed;
   };
   // Errors: kDataCorrupt, kIo.
@@ -34,6 +36,7 @@ class Vault {
   Journal& journal() { return *journal_; }
   Registry& registry() { return *registry_; }
   KeyRing& keys() { return *keys_; }
+  RotationSchedule& schedule() { return *schedule_; }
 
  private:
   Vault() = default;
@@ -42,6 +45,7 @@ class Vault {
   std::shared_ptr<Journal> journal_;
   std::unique_ptr<Registry> registry_;
   std::shared_ptr<KeyRing> keys_;
+  std::optional<RotationSchedule> schedule_;
 };
 
 }  // namespace keyward

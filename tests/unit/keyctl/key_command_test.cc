@@ -22,8 +22,20 @@ class KeyCommandTest : public KeyctlTest {
                      .custody = "hardware",
                      .custodian = "hsm",
                      .spki = key.spki(),
-                     .versions = {{1, "retiring", key.spki(), WallTime(std::chrono::seconds(0))},
-                                  {2, "active", key.spki(), WallTime(std::chrono::hours(24))}}};
+                     .versions = {{.number = 1,
+                                   .state = "retiring",
+                                   .spki = key.spki(),
+                                   .created = WallTime(std::chrono::seconds(0)),
+                                   .activated = WallTime(std::chrono::seconds(0)),
+                                   .retire_at = WallTime(std::chrono::hours(48)),
+                                   .uses = 7},
+                                  {.number = 2,
+                                   .state = "active",
+                                   .spki = key.spki(),
+                                   .created = WallTime(std::chrono::hours(24)),
+                                   .activated = WallTime(std::chrono::hours(24)),
+                                   .retire_at = std::nullopt,
+                                   .uses = 0}}};
   }
   std::string pem_;
 };

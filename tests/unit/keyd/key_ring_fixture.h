@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "keyd/key_ring.h"
+#include "keyd/rotation_schedule.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/unit/keyd/hooked_custodian.h"
@@ -43,6 +43,7 @@ class KeyRingFixture : public ::testing::Test {
   }
   // The same, for when no task is under way.
   void Reopen() {
+    schedule_.reset();
     owned_ring_.reset();
     stored_.Reopen();
     ASSERT_OK_AND_ASSIGN(
@@ -51,10 +52,12 @@ class KeyRingFixture : public ::testing::Test {
                                       .clock = clock_,
                                       .rng = rng_,
                                       .post = [this](auto work) { posts_->Post(std::move(work)); },
-                                .rules = [this](std::string_view) { return rules_; },
-                                .changed = [this](const VersionChange& c) { Note(c); }},
+                                      .rules = [this](std::string_view) { return rules_; },
+                                      .changed = [this](const VersionChange& c) { Note(c); }},
                                      Stored()));
     ring_ = owned_ring_.get();
+    schedule_.emplace(*ring_, stored_.journal(), clock_,
+                      [this](std::string_view) { return rules_; });
   }
 
   static KeyRecord Hardware(const std::string& name) {
@@ -157,6 +160,7 @@ class KeyRingFixture : public ::testing::Test {
   policy::RotationRules rules_;
   std::vector<std::string> changes_;  // "web 1 active"
   std::shared_ptr<KeyRing> owned_ring_;
+  std::optional<RotationSchedule> schedule_;
   KeyRing* ring_ = nullptr;
 };
 

@@ -96,7 +96,8 @@ TEST_F(KeyRingSweepTest, DestroyingAKeyTakesItsUnrecordedVersionsAlong) {
   Restart();
   ASSERT_OK(Destroy("web"));
   EXPECT_EQ(hardware_.KeyCount(), 0U);
-  EXPECT_THAT(Stored().versions, SizeIs(0));
+  ASSERT_THAT(Stored().versions, SizeIs(1));
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kDestroyed);
 }
 
 }  // namespace

@@ -121,10 +121,10 @@ TEST_P(KeyRingCustodyTest, TheGracePeriodEndsByItself) {
   ASSERT_OK(Rotate("web"));
   EXPECT_THAT(ring_->Find("web")->Provable(), SizeIs(2));
   clock_.Advance(std::chrono::seconds(99));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_OK(SignAndVerify(first));
   clock_.Advance(std::chrono::seconds(1));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_EQ(first->state(), VersionState::kRetired);
   EXPECT_THAT(SignAndVerify(first), FailsWith(ErrorCode::kExpired));
   EXPECT_THAT(ring_->Find("web")->Provable(), SizeIs(1));
@@ -138,8 +138,43 @@ TEST_F(KeyRingTest, AGracePeriodEndsThroughARestart) {
   ASSERT_OK(Rotate("web"));
   Restart();
   clock_.Advance(std::chrono::seconds(100));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetired);
+}
+
+TEST_F(KeyRingTest, AGracePeriodEndsWhereNothingCanBeWritten) {
+  rules_.grace_period = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Rotate("web"));
+  stored_.SetAvailable(false);
+  ASSERT_THAT(Revoke("web", 2), FailsWith(ErrorCode::kCustodianUnavailable));  // now one is owed
+  clock_.Advance(std::chrono::seconds(100));
+  schedule_->Tick();
+  EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetired);
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRetiring);
+  stored_.SetAvailable(true);
+  schedule_->Tick();
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRetired);
+}
+
+TEST_F(KeyRingTest, ARevocationOvertakesAnActivation) {
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, Prepare("web"));
+  stored_.HoldAnswers();
+  const Answer<void> enrolled;
+  stored_.journal().Commit([](StoreWriter&) -> Result<void> { return {}; },
+                           [&](const Journal::Outcome& outcome) { enrolled(outcome.result); });
+  const Answer<VersionPtr> activated;  // which waits for the commit before it
+  ring_->Activate("web", activated);
+  const Answer<void> revoked;
+  ASSERT_OK(ring_->Revoke("web", 2, revoked));
+  while (stored_.Answer()) {
+  }
+  EXPECT_THAT(Await(activated), FailsWith(ErrorCode::kRevoked));
+  EXPECT_OK(Await(revoked));
+  EXPECT_EQ(second->state(), VersionState::kRevoked);
+  EXPECT_EQ(ring_->Find("web")->active->Get().value()->number(), 1U);
+  EXPECT_EQ(Stored().versions[1].state, VersionState::kRevoked);
 }
 
 TEST_F(KeyRingTest, OnlyARetiringVersionIsRetired) {
@@ -155,9 +190,9 @@ TEST_F(KeyRingTest, AKeyRotatesByAge) {
   rules_.max_age = std::chrono::seconds(100);
   ASSERT_OK(Generate(Hardware("web")));
   clock_.Advance(std::chrono::seconds(99));
-  ring_->Tick();
+  schedule_->Tick();
   clock_.Advance(std::chrono::seconds(1));
-  ring_->Tick();
+  schedule_->Tick();
   ASSERT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
   EXPECT_EQ(ring_->Find("web")->active->Get().value()->number(), 2U);
 }
@@ -167,7 +202,7 @@ TEST_F(KeyRingTest, AClockThatIsSetBackHoldsNoRotationUp) {
   ASSERT_OK(Generate(Hardware("web")));
   clock_.SetBack(std::chrono::hours(1000));
   clock_.Advance(std::chrono::seconds(100));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
 }
 
@@ -175,11 +210,11 @@ TEST_P(KeyRingCustodyTest, AKeyRotatesByItsUses) {
   rules_.max_uses = 3;
   ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
   for (int i = 0; i < 2; ++i) ASSERT_OK(SignAndVerify(first));
-  ring_->Tick();
+  schedule_->Tick();
   Restart();  // the count was written down
   EXPECT_EQ(ring_->Find("web")->versions[0]->uses(), 2U);
   ASSERT_OK(SignAndVerify(ring_->Find("web")->versions[0]));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
 }
 
@@ -188,13 +223,13 @@ TEST_F(KeyRingTest, ARotationByScheduleThatFailsIsTriedAgainLater) {
   ASSERT_OK(Generate(Hardware("web")));
   clock_.Advance(std::chrono::seconds(100));
   hardware_.SetAvailable(false);
-  ring_->Tick();
+  schedule_->Tick();
   FinishTasks();
   hardware_.SetAvailable(true);
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_THAT(ring_->Find("web")->versions, SizeIs(1));
   clock_.Advance(std::chrono::seconds(60));
-  ring_->Tick();
+  schedule_->Tick();
   EXPECT_TRUE(RunUntil([this] { return ring_->Find("web")->versions.size() == 2; }));
 }
 
@@ -205,11 +240,10 @@ TEST_F(KeyRingTest, EveryChangeOfAVersionIsTold) {
   ASSERT_OK(Retire("web", 1));
   ASSERT_OK(Revoke("web", 2));
   ASSERT_OK(Destroy("web"));
-  EXPECT_THAT(changes_,
-              ::testing::ElementsAre("web 1 active", "web 2 pending", "web 1 retiring",
-                                     "web 2 active", "web 1 retired", "web 2 revoked",
-                                     "web 1 revoked", "web 2 revoked", "web 1 destroyed",
-                                     "web 2 destroyed"));
+  EXPECT_THAT(changes_, ::testing::ElementsAre("web 1 active", "web 2 pending", "web 1 retiring",
+                                               "web 2 active", "web 1 retired", "web 2 revoked",
+                                               "web 1 revoked", "web 2 revoked", "web 1 destroyed",
+                                               "web 2 destroyed"));
 }
 
 TEST_P(KeyRingCustodyTest, ARestartFindsEverything) {

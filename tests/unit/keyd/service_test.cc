@@ -37,10 +37,11 @@ class ServiceTest : public KeyRingFixture {
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, stored_.TryOpen());
     const uint64_t epoch = store->epoch();
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
-    ASSERT_OK_AND_ASSIGN(daemon_->vault, Vault::Create({std::move(store), epoch, confirm, pools_,
-                                                        clock_, rng_, daemon_->post,
-                                                        [](std::string_view) { return policy::RotationRules(); },
-                                                        [](const VersionChange&) {}}));
+    ASSERT_OK_AND_ASSIGN(
+        daemon_->vault,
+        Vault::Create({std::move(store), epoch, confirm, pools_, clock_, rng_, daemon_->post,
+                       [](std::string_view) { return policy::RotationRules(); },
+                       [](const VersionChange&) {}}));
     ring_ = &daemon_->vault->keys();
     registry_ = &daemon_->vault->registry();
   }
@@ -67,17 +68,19 @@ class ServiceTest : public KeyRingFixture {
         {.admins = {},
          .hsm = {},
          .tpm = {},
-         .modules = {
-             {.name = "a",
-              .members = members,
-              .keys = {{"a-id", aico}, {"b-id", aico}, {"web", {Purpose::kTls13Server}}},
-              .peers = {"c"},
-              .limits = {}},
-             {.name = "b",
-              .members = members,
-              .keys = {{"b-id", aico}, {"web", {Purpose::kTls13Server, Purpose::kTls13Client}}},
-              .peers = {"c", "d"},
-              .limits = {}}}});
+         .modules = {{.name = "a",
+                      .members = members,
+                      .keys = {{"a-id", aico}, {"b-id", aico}, {"web", {Purpose::kTls13Server}}},
+                      .peers = {"c"},
+                      .limits = {}},
+                     {.name = "b",
+                      .members = members,
+                      .keys = {{"b-id", aico},
+                               {"web", {Purpose::kTls13Server, Purpose::kTls13Client}}},
+                      .peers = {"c", "d"},
+                      .limits = {}}},
+         .rotation = {},
+         .key_rotation = {}});
   }
   static Bytes CertificateVerify(const std::string& role) {
     std::string text = std::string(64, ' ') + "TLS 1.3, " + role + " CertificateVerify";

@@ -425,7 +425,7 @@ TEST_F(StoreTest, AStoreOfTheSecondVersionIsMigratedUnderItsMac) {
   ASSERT_EQ(sqlite3_exec(old, "UPDATE version SET reference = x''", nullptr, nullptr, nullptr),
             SQLITE_OK);
   const StoreKeys keys = stored_.Keys();
-  ASSERT_OK_AND_ASSIGN(const StoreMac mac, MacOfStore(old, 4, keys.mac));
+  ASSERT_OK_AND_ASSIGN(const StoreMac mac, MacOfStore(old, 4, keys.mac, keys.bound_to));
   const std::string seal = "INSERT INTO integrity VALUES (1, 4, x'" + ToHex(mac) + "')";
   ASSERT_EQ(sqlite3_exec(old, seal.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
   EXPECT_EQ(sqlite3_close(old), SQLITE_OK);
@@ -440,6 +440,14 @@ TEST_F(StoreTest, AStoreOfTheSecondVersionIsMigratedUnderItsMac) {
     EXPECT_TRUE(state.versions[1].retire_at);  // it gets a grace period from now on
     EXPECT_EQ(state.versions[1].uses, 0U);
   }
+}
+
+TEST_F(StoreTest, WithoutAKeyThereIsNoMac) {
+  const TempDir directory;
+  SystemRng rng;
+  EXPECT_THAT(
+      Store::Create(directory.File("state.db"), {SecretBytes(), SecretBytes(), {1}}, rng, 1, {}),
+      FailsWith(ErrorCode::kInternal));
 }
 
 TEST_F(StoreTest, AStoreWithAMacIsNotAdopted) {

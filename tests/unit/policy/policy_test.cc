@@ -38,7 +38,9 @@ Policy ThePolicy() {
   return Policy({.admins = {.uids = {0}, .gids = {kAdminGroup}},
                  .hsm = {},
                  .tpm = {},
-                 .modules = {frontend, backend}});
+                 .modules = {frontend, backend},
+                 .rotation = {},
+                 .key_rotation = {}});
 }
 
 std::vector<std::string> NamesOf(const std::vector<const Module*>& modules) {
