@@ -93,7 +93,8 @@ void AddVersionCommand(CLI::App& keys, Shell& shell, const char* word, const cha
 void AddRetire(CLI::App& keys, Shell& shell) {
   CLI::App* command = keys.add_subcommand("retire", "End the grace period of a version");
   command->footer(
-      "A version that was replaced goes on proving itself until its grace period ends by itself.\n\n"
+      "A version that was replaced goes on proving itself until its grace period ends by "
+      "itself.\n\n"
       "Examples:\n  keyctl key retire frontend --version 1");
   const auto target = std::make_shared<Target>();
   command->add_option("NAME", target->name, "The key")->required();
@@ -124,11 +125,12 @@ void AddEnd(CLI::App& keys, Shell& shell, const char* verb, const char* particip
 }  // namespace
 
 void AddKeyLifecycleCommands(CLI::App& keys, Shell& shell) {
-  AddVersionCommand(keys, shell, "rotate", "Make a new version of a key the active one",
-                    "Live sessions go on; new ones use the new version. A version that 'keyctl key\n"
-                    "prepare' has made is taken.\n\n"
-                    "Examples:\n  keyctl key rotate frontend",
-                    &AdminClient::RotateKey, "is active");
+  AddVersionCommand(
+      keys, shell, "rotate", "Make a new version of a key the active one",
+      "Live sessions go on; new ones use the new version. A version that 'keyctl key\n"
+      "prepare' has made is taken.\n\n"
+      "Examples:\n  keyctl key rotate frontend",
+      &AdminClient::RotateKey, "is active");
   AddVersionCommand(keys, shell, "prepare", "Make a version that waits beside the active one",
                     "Its public half can be given to others before it is used.\n\n"
                     "Examples:\n"

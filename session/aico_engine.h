@@ -25,7 +25,7 @@ struct AicoOptions {
   std::string peer;
   PublicKey own_identity;                  // Ed25519, all of them
   std::vector<PublicKey> peer_identities;  // the peer has to prove one of these
-  std::string context;      // 1..64 bytes; both sides must have the same
+  std::string context;                     // 1..64 bytes; both sides must have the same
   uint32_t max_message_size = kAicoMaxMessage;
 };
 

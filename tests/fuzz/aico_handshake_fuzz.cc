@@ -60,15 +60,15 @@ Result<Bytes> SignAsOwn(ByteView transcript) { return kOwn.Sign(transcript); }
 class Victim {
  public:
   explicit Victim(Role role)
-      : engine_(
-            AicoEngine::Create({.role = role,
-                                .self = "own",
-                                .peer = "peer",
-                                .own_identity = PublicKey::FromEd25519(kOwn.public_key).value(),
-                                .peer_identities = {PublicKey::FromEd25519(kPeer.public_key).value()},
-                                .context = "fuzz"},
-                               clock_, rng_)
-                .value()) {}
+      : engine_(AicoEngine::Create(
+                    {.role = role,
+                     .self = "own",
+                     .peer = "peer",
+                     .own_identity = PublicKey::FromEd25519(kOwn.public_key).value(),
+                     .peer_identities = {PublicKey::FromEd25519(kPeer.public_key).value()},
+                     .context = "fuzz"},
+                    clock_, rng_)
+                    .value()) {}
 
   Result<StepResult> Step(ByteView input) { return engine_->Step(input, SignAsOwn); }
   // Whether a session came of it; what says so must then hold.
