@@ -37,7 +37,8 @@ bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
 
 }  // namespace
 
-void AdminService::GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done) {
+void AdminService::GenerateKey(const KeyRecord& key, uint32_t caller,
+                               const KeyRing::VersionDone& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));

@@ -35,7 +35,7 @@ class AdminService {
         read_policy_(std::move(read_policy)) {}
 
   // Errors: kInvalidArgument (name), kAlreadyExists, kNotSupported, and the custodian's.
-  void GenerateKey(KeyRecord key, uint32_t caller, const KeyRing::VersionDone& done);
+  void GenerateKey(const KeyRecord& key, uint32_t caller, const KeyRing::VersionDone& done);
   void RotateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
   // The two halves of a rotation: see KeyRing.
   void PrepareKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);

@@ -30,7 +30,7 @@ class RotationSchedule {
   const RotationRulesOf rules_;
   std::map<std::string, MonotonicTime, std::less<>> next_try_;
   std::map<KeyId, uint64_t> written_uses_;
-  MonotonicTime next_uses_{};
+  MonotonicTime next_uses_;
 };
 
 }  // namespace keyward

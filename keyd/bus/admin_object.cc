@@ -58,10 +58,10 @@ policy::Caller AdminObject::Admin() {
 void AdminObject::GenerateKey(sdbus::Result<std::vector<uint8_t>>&& result, std::string name,
                               std::string algorithm, std::string custody, std::string custodian) {
   const policy::Caller caller = Admin();
-  KeyRecord key = Unwrap(ParseKey(std::move(name), algorithm, custody, std::move(custodian)));
+  const KeyRecord key = Unwrap(ParseKey(std::move(name), algorithm, custody, std::move(custodian)));
   const Reply<std::vector<uint8_t>> reply(context_.connection, std::move(result));
   context_.admin.GenerateKey(
-      std::move(key), caller.uid,
+      key, caller.uid,
       [reply, changed = keys_changed_](const Result<std::shared_ptr<KeyVersion>>& version) {
         if (!version) return reply.SendError(version.error());
         changed();
