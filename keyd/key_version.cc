@@ -163,7 +163,7 @@ bool KeyVersion::IsUnsealed() {
 }
 
 Result<void> KeyVersion::CheckUsable() const {
-  switch (state_) {
+  switch (state()) {
     case VersionState::kActive:
     case VersionState::kRetiring:
       break;
