@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "audit/directory_storage.h"
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 #include "core/encoding.h"
 
 namespace keyward::audit {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 #include "core/encoding.h"
 
 namespace keyward::audit {

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "audit/record.h"
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 #include "core/encoding.h"
 
 namespace keyward::audit {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "audit/line_splitter.h"
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 #include "keyctl/file.h"
 #include "keyctl/table.h"
 
@@ -26,7 +26,7 @@ Result<std::optional<WallTime>> ParseTime(const std::string& text) {
   if (text.ends_with('Z') && text.find('.') == std::string::npos) {
     whole.replace(whole.size() - 1, 1, ".000Z");
   }
-  const std::optional<WallTime> time = audit::ParseTimestamp(whole);
+  const std::optional<WallTime> time = ParseTimestamp(whole);
   if (time) return time;
   return Fail(ErrorCode::kInvalidArgument,
               fmt::format("'{}' is no time: it is given as 2026-06-15 or 2026-06-15T15:06:40Z",
@@ -56,7 +56,7 @@ std::string DetailOf(const Record& record) {
 std::string RowOf(const Record& record, bool color) {
   const std::string outcome = fmt::format("{:<{}}", OutcomeOf(record), kOutcomeWidth);
   std::string row = fmt::format(
-      kRow, audit::FormatTimestamp(record.time), record.seq, Name(record.event),
+      kRow, FormatTimestamp(record.time), record.seq, Name(record.event),
       record.caller ? std::to_string(*record.caller) : "keyd",
       record.module.empty() ? "-" : record.module, record.object.empty() ? "-" : record.object,
       Paint(outcome, record.failed ? Tone::kBad : Tone::kGood, color), DetailOf(record));

@@ -16,6 +16,11 @@ Result<void> CheckName(std::string_view name) {
   return Fail(ErrorCode::kInvalidArgument, std::string("a name is ").append(policy::kNameRule));
 }
 
+Error IsReserved() {
+  return {ErrorCode::kInvalidArgument,
+          "the name is that of keyd's own key, which it makes itself; take another"};
+}
+
 // Tells how many sessions ended once `recorded` is known.
 AdminService::Done Telling(const AdminService::Ended& done,
                            const std::shared_ptr<uint32_t>& ended) {
@@ -42,6 +47,7 @@ void AdminService::GenerateKey(const KeyRecord& key, uint32_t caller,
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
+  if (key.name == policy::kServiceKeyName) return done(Fail(IsReserved()));
   (*vault)->keys().Generate(key, caller,
                             [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
                               if (version) Log(LogLevel::kNotice, "key '{}' made", name);

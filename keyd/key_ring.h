@@ -45,6 +45,9 @@ struct VersionChange {
   VersionState state;
 };
 
+// The caller where nobody asked. No user's uid: (uid_t)-1.
+inline constexpr uint32_t kDaemonItself = 0xffffffff;
+
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
 
 // Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that

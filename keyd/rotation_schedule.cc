@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::chrono::seconds kRotationRetry{60};
 constexpr std::chrono::seconds kUsesInterval{60};
-constexpr uint32_t kDaemonItself = 0xffffffff;  // no user's uid: (uid_t)-1
 
 }  // namespace
 

@@ -276,8 +276,8 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   const auto confirm = [this](uint64_t epoch, const Done& done) { ConfirmEpoch(epoch, done); };
   const auto rules = [this](std::string_view key) { return daemon_.policy->RotationOf(key); };
   const auto changed = [this](const VersionChange& change) { daemon_.OnVersionChanged(change); };
-  return Vault::Create({std::move(store), released.counter, confirm, daemon_.pools, daemon_.clock,
-                        daemon_.rng, daemon_.post, rules, changed});
+  return Vault::Create({std::move(store), released.counter, confirm, record_.custodian,
+                        daemon_.pools, daemon_.clock, daemon_.rng, daemon_.post, rules, changed});
 }
 
 void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {

@@ -11,11 +11,12 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
                                               vault->store_->epoch() != parts.counter);
   KEYWARD_ASSIGN(const StoredState state, vault->store_->Load());
   KEYWARD_ASSIGN(vault->registry_, Registry::Create(*vault->journal_, state));
-  KEYWARD_ASSIGN(vault->keys_, KeyRing::Create({*vault->journal_, parts.pools, parts.clock,
-                                                parts.rng, std::move(parts.post), parts.rules,
-                                                std::move(parts.version_changed)},
-                                               state));
+  KEYWARD_ASSIGN(vault->keys_,
+                 KeyRing::Create({*vault->journal_, parts.pools, parts.clock, parts.rng, parts.post,
+                                  parts.rules, std::move(parts.version_changed)},
+                                 state));
   vault->schedule_.emplace(*vault->keys_, *vault->journal_, parts.clock, std::move(parts.rules));
+  vault->service_key_.emplace(*vault->keys_, std::move(parts.custodian), std::move(parts.post));
   return vault;
 }
 

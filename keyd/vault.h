@@ -9,6 +9,7 @@
 #include "keyd/key_ring.h"
 #include "keyd/registry.h"
 #include "keyd/rotation_schedule.h"
+#include "keyd/service_key.h"
 #include "keyd/store.h"
 
 namespace keyward {
@@ -20,6 +21,7 @@ class Vault {
     std::unique_ptr<Store> store;
     uint64_t counter;  // what the hardware has counted to
     Journal::Confirm confirm;
+    std::string custodian;  // of the service key
     KeyRingPools& pools;
     const Clock& clock;
     Rng& rng;
@@ -37,6 +39,7 @@ class Vault {
   Registry& registry() { return *registry_; }
   KeyRing& keys() { return *keys_; }
   RotationSchedule& schedule() { return *schedule_; }
+  ServiceKey& service_key() { return *service_key_; }
 
  private:
   Vault() = default;
@@ -46,6 +49,7 @@ class Vault {
   std::unique_ptr<Registry> registry_;
   std::shared_ptr<KeyRing> keys_;
   std::optional<RotationSchedule> schedule_;
+  std::optional<ServiceKey> service_key_;
 };
 
 }  // namespace keyward

@@ -22,4 +22,7 @@ constexpr bool IsName(std::string_view name) {
   return true;
 }
 
+// The key that the daemon itself signs with. No module may have it, and no admin make one.
+inline constexpr std::string_view kServiceKeyName = "keyward-service";
+
 }  // namespace keyward::policy

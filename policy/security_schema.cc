@@ -228,6 +228,9 @@ Module SettingsReader::ReadModule(const YamlNode& node, const SessionLimits& def
   module.members = ReadPrincipals(fields);
   if (const YamlNode* keys = fields.Find("keys")) {
     for (const YamlNode* key : ReadNamedEntries(*keys, "'keys'", problems_)) {
+      if (key->key == kServiceKeyName) {
+        problems_.Add(key->key_place, fmt::format("'{}' is keyd's own key", kServiceKeyName));
+      }
       module.keys.emplace(key->key, ReadPurposes(*key));
     }
   }

@@ -1,6 +1,6 @@
 #include "audit/record.h"
 
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 #include "tests/unit/audit/audit_fixture.h"
 
 namespace keyward::audit {

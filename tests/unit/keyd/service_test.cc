@@ -39,7 +39,7 @@ class ServiceTest : public KeyRingFixture {
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
     ASSERT_OK_AND_ASSIGN(
         daemon_->vault,
-        Vault::Create({std::move(store), epoch, confirm, pools_, clock_, rng_, daemon_->post,
+        Vault::Create({std::move(store), epoch, confirm, "hsm", pools_, clock_, rng_, daemon_->post,
                        [](std::string_view) { return policy::RotationRules(); },
                        [](const VersionChange&) {}}));
     ring_ = &daemon_->vault->keys();

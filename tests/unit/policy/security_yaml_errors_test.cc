@@ -43,6 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
     Document, BadSecurityYamlTest,
     ::testing::Values(
         BadFile{"Empty", "", 1, "the file is empty"},
+        BadFile{"TheServiceKey", WithModule("    keys:\n      keyward-service: [raw]\n"), 6,
+                "is keyd's own key"},
         BadFile{"OnlyComments", "# nothing\n# here\n", 1, "the file is empty"},
         BadFile{"OnlyAMarker", "---\n", 1, "the file is empty"},
         BadFile{"AList", "- version\n", 1, "must be a map"},

@@ -1,11 +1,11 @@
-#include "audit/timestamp.h"
+#include "core/timestamp.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 
-namespace keyward::audit {
+namespace keyward {
 namespace {
 
 using std::chrono::milliseconds;
@@ -58,4 +58,4 @@ std::optional<WallTime> ParseTimestamp(std::string_view text) {
   return time;
 }
 
-}  // namespace keyward::audit
+}  // namespace keyward

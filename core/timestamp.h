@@ -1,4 +1,4 @@
-// Times as records write them.
+// Times as text.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@
 
 #include "core/clock.h"
 
-namespace keyward::audit {
+namespace keyward {
 
 inline constexpr size_t kTimestampSize = 24;
 
@@ -22,4 +22,4 @@ std::string FormatTimestamp(WallTime time);
 // Exactly that form. Nothing for another, or for a day that no calendar has.
 std::optional<WallTime> ParseTimestamp(std::string_view text);
 
-}  // namespace keyward::audit
+}  // namespace keyward
