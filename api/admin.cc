@@ -52,7 +52,8 @@ ServiceStatus StatusFromBus(ManagerProxy& keyd) {
                        .secret_memory = keyd.SecretMemory(),
                        .custodians = {},
                        .sessions = keyd.SessionCount(),
-                       .uptime = std::chrono::seconds(keyd.Uptime())};
+                       .uptime = std::chrono::seconds(keyd.Uptime()),
+                       .boot = BootFromBus(keyd)};
   const auto seal = keyd.Seal();
   status.seal_code = seal.get<0>();
   status.seal_reason = seal.get<1>();
@@ -89,16 +90,28 @@ std::vector<SessionSummary> SessionsFromBus(AdminProxy& keyd) {
   return sessions;
 }
 
-template <class Answer>
-PcrSummary PcrsFromBus(const Answer& answer) {
-  const auto& [authority, values, policies] = answer;
-  PcrSummary summary{.authority = authority, .values = {}, .policies = {}};
-  for (const auto& row : values) {
-    const Bytes& value = row.template get<1>();
-    PcrValue& kept = summary.values[row.template get<0>()];
+PcrValues ValuesFromBus(const std::vector<sdbus::Struct<uint32_t, Bytes>>& rows) {
+  PcrValues values;
+  for (const auto& row : rows) {
+    const Bytes& value = row.get<1>();
+    PcrValue& kept = values[row.get<0>()];
     std::ranges::copy_n(value.begin(), static_cast<ptrdiff_t>(std::min(value.size(), kept.size())),
                         kept.begin());
   }
+  return values;
+}
+
+template <class Answer>
+Result<Quote> QuoteFromBus(const Answer& answer) {
+  const auto& [message, signature, values, key] = answer;
+  KEYWARD_ASSIGN(PublicKey signed_by, PublicKey::FromSpki(key));
+  return Quote{message, signature, ValuesFromBus(values), std::move(signed_by)};
+}
+
+template <class Answer>
+PcrSummary PcrsFromBus(const Answer& answer) {
+  const auto& [authority, values, policies] = answer;
+  PcrSummary summary{.authority = authority, .values = ValuesFromBus(values), .policies = {}};
   for (const auto& row : policies) {
     summary.policies.push_back(
         {PcrsFromBits(row.template get<0>()).value_or(PcrSelection()), row.template get<1>()});
@@ -218,6 +231,11 @@ class BusAdminClient final : public AdminClient {
     return Ask([&](AdminProxy& keyd) {
       keyd.AddPcrPolicy(ToBits(policy.pcrs), ToBytes(policy.digest), policy.signature);
     });
+  }
+
+  Result<Quote> Attest(const Bytes& nonce) override {
+    KEYWARD_ASSIGN(const auto answer, Ask([&](AdminProxy& keyd) { return keyd.Attest(nonce); }));
+    return QuoteFromBus(answer);
   }
 
   Result<void> ReloadPolicy() override {

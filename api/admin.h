@@ -9,6 +9,7 @@
 
 #include "api/client.h"
 #include "api/connect.h"
+#include "core/attester.h"
 #include "core/clock.h"
 #include "core/pcr_policy.h"
 #include "core/public_key.h"
@@ -32,6 +33,7 @@ struct ServiceStatus {
   std::vector<CustodianSummary> custodians;
   uint32_t sessions = 0;
   std::chrono::seconds uptime{};
+  BootSummary boot = {};
 };
 
 struct VersionSummary {
@@ -154,6 +156,11 @@ class AdminClient {
   virtual Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) = 0;
   // Errors: kAuthenticationFailed (not signed by the authority), kNotSupported.
   virtual Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) = 0;
+
+  // A quote of the TPM for `nonce`, 1 to kMaxQuoteNonce bytes; for none, that of keyd's start,
+  // whose nonce is the boot's id. Errors: kNotSupported (no TPM), kTooLarge, kMalformed (an answer
+  // that is none), and the custodian's.
+  virtual Result<Quote> Attest(const Bytes& nonce) = 0;
 };
 
 }  // namespace keyward

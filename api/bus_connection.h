@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/bus_error.h"
+#include "api/client.h"
 #include "api/connect.h"
 #include "dbus/generated/proxy.h"
 #include "dbus/names.h"
@@ -36,6 +37,9 @@ class BusProxy final : public sdbus::ProxyInterfaces<Interface> {
 using ManagerProxy = BusProxy<org::keyward::Keyd1::Manager_proxy>;
 using KeyProxy = BusProxy<KeyInterface>;
 using AdminProxy = BusProxy<org::keyward::Keyd1::Admin_proxy>;
+
+// The property Boot.
+BootSummary BootFromBus(ManagerProxy& keyd);
 
 // One thread at a time.
 class BusConnection {

@@ -32,6 +32,17 @@ Result<void> CheckOptions(const SessionOptions& options) {
 
 }  // namespace
 
+BootSummary BootFromBus(ManagerProxy& keyd) {
+  const auto boot = keyd.Boot();
+  const std::vector<uint32_t>& pcrs = boot.get<5>();
+  return {.state = boot.get<0>(),
+          .detail = boot.get<1>(),
+          .id = boot.get<2>(),
+          .quote = boot.get<3>(),
+          .quoted = WallTime(std::chrono::seconds(boot.get<4>())),
+          .pcrs = PcrSelection(pcrs.begin(), pcrs.end())};
+}
+
 Client::Client(std::shared_ptr<BusConnection> bus) : bus_(std::move(bus)) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
@@ -72,5 +83,7 @@ Result<std::vector<KeySummary>> Client::ListKeys() {
   }
   return keys;
 }
+
+Result<BootSummary> Client::Boot() { return bus_->With<ManagerProxy>(bus::kRootPath, BootFromBus); }
 
 }  // namespace keyward

@@ -15,10 +15,23 @@
 #include "api/connect.h"
 #include "api/key.h"
 #include "api/session.h"
+#include "core/clock.h"
+#include "core/pcr_policy.h"
 
 namespace keyward {
 
 class BusConnection;
+
+// What tells the run of keyd that answers from any other.
+struct BootSummary {
+  std::string
+      state;  // "attested", "waiting" (for the TPM), "changed" (other PCRs by now), "no-tpm"
+  std::string detail;  // what is not as it should be and what to do, or ""
+  std::string id;      // 64 hex digits: the nonce of the TPM's quote
+  std::string quote;   // hex of SHA-256 of the quote's message; "" without one
+  WallTime quoted;     // when it was taken
+  PcrSelection pcrs;   // what it covers
+};
 
 // A key as keyd lists it.
 struct KeySummary {
@@ -47,6 +60,8 @@ class Client {
   Result<Key> OpenKey(const std::string& name);
   // The keys that this process may use.
   Result<std::vector<KeySummary>> ListKeys();
+  // The boot that sessions opened now belong to. keyd's admins export its quote.
+  Result<BootSummary> Boot();
 
  private:
   explicit Client(std::shared_ptr<BusConnection> bus);

@@ -33,13 +33,13 @@ bool IsOneOf(const std::string& word, const std::array<std::string_view, N>& wor
 }  // namespace
 
 Tone ToneOfState(const std::string& state) {
-  static constexpr std::array<std::string_view, 4> kGoodStates = {"active", "ok", "enrolled",
-                                                                  "established"};
-  static constexpr std::array<std::string_view, 5> kPassing = {"pending", "retiring", "handshake",
-                                                               "not enrolled", "degraded"};
+  static constexpr std::array<std::string_view, 5> kGoodStates = {"active", "ok", "enrolled",
+                                                                  "established", "attested"};
+  static constexpr std::array<std::string_view, 7> kPassing = {
+      "pending", "retiring", "handshake", "not enrolled", "degraded", "waiting", "changed"};
   if (IsOneOf(state, kGoodStates)) return Tone::kGood;
   if (IsOneOf(state, kPassing)) return Tone::kWarning;
-  if (state == "closed") return Tone::kFaint;
+  if (state == "closed" || state == "no-tpm") return Tone::kFaint;
   return Tone::kBad;
 }
 

@@ -301,6 +301,19 @@ Result<uint32_t> AdminService::Seal() {
   return ended;
 }
 
+void AdminService::Unseal(const Done& done) {
+  unsealer_.Unseal([this, done](const Result<void>& unsealed) {
+    if (unsealed) attestation_.Renew();
+    done(unsealed);
+  });
+}
+
+Result<void> AdminService::AddPcrPolicy(const SignedPcrPolicy& policy) {
+  KEYWARD_TRY(unsealer_.AddPcrPolicy(policy));
+  attestation_.Renew();
+  return {};
+}
+
 void AdminService::ZeroizeAll(const Ended& done) {
   auto ended = std::make_shared<uint32_t>(0);
   unsealer_.ZeroizeAll([tell = Telling(done, ended)](const Result<void>& destroyed) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "keyd/attestation.h"
 #include "keyd/service.h"
 #include "keyd/unsealer.h"
 
@@ -28,10 +29,12 @@ class AdminService {
   using Done = std::function<void(Result<void>)>;
   using Ended = std::function<void(Result<uint32_t>)>;  // the number of sessions that ended
 
-  AdminService(Daemon& daemon, Service& service, Unsealer& unsealer, PolicyReader read_policy)
+  AdminService(Daemon& daemon, Service& service, Unsealer& unsealer, Attestation& attestation,
+               PolicyReader read_policy)
       : daemon_(daemon),
         service_(service),
         unsealer_(unsealer),
+        attestation_(attestation),
         read_policy_(std::move(read_policy)) {}
 
   // Errors: kInvalidArgument (name), kAlreadyExists, kNotSupported, and the custodian's.
@@ -71,8 +74,11 @@ class AdminService {
   // The same, and what is stored becomes useless for ever. Errors: see Unsealer::ZeroizeAll.
   void ZeroizeAll(const Ended& done);
   // Errors: why it stays sealed.
-  void Unseal(const Done& done) { unsealer_.Unseal(done); }
+  void Unseal(const Done& done);
+  // Errors: those of Unsealer::AddPcrPolicy.
+  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy);
   Unsealer& unsealer() { return unsealer_; }
+  Attestation& attestation() { return attestation_; }
 
  private:
   uint32_t EndEverything();
@@ -86,6 +92,7 @@ class AdminService {
   Daemon& daemon_;
   Service& service_;
   Unsealer& unsealer_;
+  Attestation& attestation_;
   PolicyReader read_policy_;
 };
 

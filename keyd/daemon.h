@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "keyd/boot.h"
 #include "keyd/channel_server.h"
 #include "keyd/key_ring.h"
 #include "keyd/session_table.h"
@@ -20,6 +21,7 @@ struct Daemon {
   ChannelServer& channels;
   KeyRing::Post post;  // runs a function on the bus thread
   std::shared_ptr<const policy::Policy> policy;
+  Boot boot;
   std::unique_ptr<Vault> vault = nullptr;  // none while the service is sealed
   Error sealed_because{ErrorCode::kSealed, "keyd is starting"};
 

@@ -22,6 +22,7 @@ constexpr int kHealthyInterval = 5;  // of those: hardware that serves is asked 
 
 Result<void> DaemonLoop::Run() {
   const MonotonicTime patience = parts_.daemon.clock.Monotonic() + kStartPatience;
+  parts_.attestation.Begin();
   parts_.unsealer.TryUnseal([this](const Result<void>&) { has_tried_ = true; });
   while (!stopping_) {
     if (parts_.unsealer.fatal()) return Fail(*parts_.unsealer.fatal());
@@ -101,9 +102,13 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
     if (serves && !ask_all) continue;
     // Not `this`: the last check may end after the loop.
     pool->CheckHealth([&daemon = parts_.daemon, &unsealer = parts_.unsealer,
+                       &attestation = parts_.attestation,
                        raw = pool.get()](const Result<void>& healthy) {
       if (!healthy) return;
-      daemon.post([&unsealer, raw] { unsealer.OnHealthy(*raw); });
+      daemon.post([&unsealer, &attestation, raw] {
+        unsealer.OnHealthy(*raw);
+        attestation.OnHealthy(*raw);
+      });
     });
   }
 }

@@ -1,6 +1,7 @@
 // The bus thread: waits for the bus, for other threads, for time and for signals.
 #pragma once
 
+#include "keyd/attestation.h"
 #include "keyd/bus/bus_server.h"
 #include "keyd/post_queue.h"
 
@@ -10,6 +11,7 @@ struct DaemonLoopParts {
   Daemon& daemon;
   AdminService& admin;
   Unsealer& unsealer;
+  Attestation& attestation;
   bus::BusServer& bus;
   PostQueue& posts;
   const UniqueFd& signals;

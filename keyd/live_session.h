@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "keyd/boot.h"
 #include "keyd/key_version.h"
 #include "policy/policy.h"
 #include "session/engine.h"
@@ -32,6 +33,7 @@ struct SessionInfo {
   session::Role role;
   MonotonicTime handshake_deadline;
   MonotonicTime deadline;
+  BootName boot = {};  // in which it was opened
 };
 
 struct SessionCounters {

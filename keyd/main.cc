@@ -62,22 +62,27 @@ Result<void> Serve(const Arguments& arguments) {
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
   KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
                  ChannelServer::Create(std::max(1U, std::thread::hardware_concurrency())));
+  std::optional<PcrSelection> attested;
+  if (policy.tpm()) attested = policy.tpm()->attest_pcrs;
   Daemon daemon{.clock = clock,
                 .rng = rng,
                 .pools = pools,
                 .sessions = sessions,
                 .channels = *channels,
                 .post = post,
-                .policy = std::make_shared<const policy::Policy>(std::move(policy))};
+                .policy = std::make_shared<const policy::Policy>(std::move(policy)),
+                .boot = Boot::Begin(std::move(attested), rng)};
   KEYWARD_ASSIGN(const std::unique_ptr<Unsealer> unsealer,
                  Unsealer::Create(daemon, arguments.state));
+  Attestation attestation(daemon);
   Service service(daemon);
-  AdminService admin(daemon, service, *unsealer,
+  AdminService admin(daemon, service, *unsealer, attestation,
                      [&arguments] { return ReadPolicy(arguments.config); });
   bus::BusServer bus({daemon, service, admin, clock.Monotonic()});
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
-  const Result<void> ran = DaemonLoop({daemon, admin, *unsealer, bus, *posts, signals}).Run();
+  const Result<void> ran =
+      DaemonLoop({daemon, admin, *unsealer, attestation, bus, *posts, signals}).Run();
   unsealer->Stop();
   sessions.EndWhere([](const SessionInfo&) { return true; },
                     Error(ErrorCode::kSessionClosed, "keyd is shutting down"));

@@ -85,7 +85,8 @@ Result<SessionInfo> Service::Authorise(const KeyRing& keys, const policy::Caller
                      .protocol = request.protocol,
                      .role = role,
                      .handshake_deadline = now + module.limits.handshake_timeout,
-                     .deadline = now + timeout};
+                     .deadline = now + timeout,
+                     .boot = daemon_.boot.Name()};
 }
 
 Result<Service::PeerIdentities> Service::IdentitiesOfPeer(Vault& vault, std::string_view peer) {

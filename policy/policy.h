@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/pcr_policy.h"
 #include "core/purpose.h"
 #include "core/result.h"
 
@@ -71,6 +72,9 @@ struct HsmSettings {
 
 struct TpmSettings {
   std::string tcti;  // as Tss2_TctiLdr_Initialize takes it: "device:/dev/tpmrm0"
+  // What a quote of the boot covers: firmware, its drivers, the boot loader, Secure Boot. None of
+  // them changes once the machine runs.
+  PcrSelection attest_pcrs = {0, 2, 4, 7};
 };
 
 // Immutable, so any thread may ask. What a reload brings is another Policy; pointers to modules

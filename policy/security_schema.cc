@@ -20,7 +20,7 @@ constexpr std::array kFileKeys = {"version"sv,  "admins"sv,   "hsm"sv,  "tpm"sv,
                                   "sessions"sv, "rotation"sv, "keys"sv, "modules"sv};
 constexpr std::array kAdminKeys = {"users"sv, "groups"sv};
 constexpr std::array kHsmKeys = {"module"sv, "token"sv, "pin_file"sv, "pin_credential"sv};
-constexpr std::array kTpmKeys = {"tcti"sv};
+constexpr std::array kTpmKeys = {"tcti"sv, "attest_pcrs"sv};
 constexpr std::array kTctis = {"device"sv, "swtpm"sv, "mssim"sv, "tabrmd"sv};
 constexpr std::array kSessionKeys = {"session_timeout"sv, "handshake_timeout"sv,
                                      "max_message_size"sv, "max_sessions"sv};
@@ -53,6 +53,7 @@ class SettingsReader {
   std::optional<uint32_t> ReadId(const YamlNode& node, std::string_view kind, Lookup lookup);
   HsmSettings ReadHsm(const YamlNode& node);
   TpmSettings ReadTpm(const YamlNode& node);
+  PcrSelection ReadPcrs(const YamlNode& node);
   SessionLimits ReadLimits(const YamlNode& node, SessionLimits limits);
   RotationRules ReadRotation(const YamlNode& node, const std::string& what, RotationRules rules);
   Module ReadModule(const YamlNode& node, const SessionLimits& defaults);
@@ -170,6 +171,7 @@ HsmSettings SettingsReader::ReadHsm(const YamlNode& node) {
 TpmSettings SettingsReader::ReadTpm(const YamlNode& node) {
   TpmSettings tpm;
   const FieldReader fields = Fields(node, "'tpm'", kTpmKeys);
+  if (const YamlNode* pcrs = fields.Find("attest_pcrs")) tpm.attest_pcrs = ReadPcrs(*pcrs);
   const YamlNode* tcti = fields.Require("tcti");
   if (tcti == nullptr) return tpm;
   tpm.tcti = ReadText(*tcti, "'tcti'", kMaxTcti, problems_).value_or("");
@@ -179,6 +181,19 @@ TpmSettings SettingsReader::ReadTpm(const YamlNode& node) {
                                            Suggest(name, kTctis), fmt::join(kTctis, ", ")));
   }
   return tpm;
+}
+
+PcrSelection SettingsReader::ReadPcrs(const YamlNode& node) {
+  PcrSelection pcrs;
+  for (const YamlNode* item : ReadTexts(node, "'attest_pcrs'", problems_)) {
+    if (const auto pcr = ReadNumber(*item, "a PCR", {0, kPcrCount - 1}, problems_)) {
+      pcrs.insert(*pcr);
+    }
+  }
+  if (node.kind == YamlNode::Kind::kList && node.children.empty()) {
+    problems_.Add(node.key_place, "'attest_pcrs' names no PCR; leave it out for the default");
+  }
+  return pcrs;
 }
 
 SessionLimits SettingsReader::ReadLimits(const YamlNode& node, SessionLimits limits) {

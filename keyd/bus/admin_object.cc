@@ -35,6 +35,12 @@ Result<std::optional<uint64_t>> ParseSession(std::string_view path) {
   return Fail(ErrorCode::kNotFound, "there is no such session");
 }
 
+std::vector<sdbus::Struct<uint32_t, std::vector<uint8_t>>> ToRows(const PcrValues& values) {
+  std::vector<sdbus::Struct<uint32_t, std::vector<uint8_t>>> rows;
+  for (const auto& [pcr, value] : values) rows.emplace_back(pcr, ToBytes(value));
+  return rows;
+}
+
 }  // namespace
 
 AdminObject::AdminObject(Context& context, std::function<void()> keys_changed)
@@ -213,13 +219,11 @@ void AdminObject::ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, P
   const Reply<std::vector<uint8_t>, PcrRows, PcrRows> reply(context_.connection, std::move(result));
   context_.admin.unsealer().ShowPcrs(selection, [reply](const Result<PcrState>& state) {
     if (!state) return reply.SendError(state.error());
-    PcrRows values;
-    for (const auto& [pcr, value] : state->values) values.emplace_back(pcr, ToBytes(value));
     PcrRows policies;
     for (const SignedPcrPolicy& policy : state->policies) {
       policies.emplace_back(ToBits(policy.pcrs), ToBytes(policy.digest));
     }
-    reply.Send(state->authority, values, policies);
+    reply.Send(state->authority, ToRows(state->values), policies);
   });
 }
 
@@ -231,7 +235,22 @@ void AdminObject::AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,
     throw ToBusError(Error(ErrorCode::kInvalidArgument, "the digest has 32 bytes"));
   }
   std::ranges::copy(digest.bytes, policy.digest.begin());
-  Unwrap(context_.admin.unsealer().AddPcrPolicy(policy));
+  Unwrap(context_.admin.AddPcrPolicy(policy));
+}
+
+void AdminObject::Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t>, PcrRows,
+                                       std::vector<uint8_t>>&& result,
+                         ByteArray nonce) {
+  const policy::Caller caller = Admin();
+  const Reply<std::vector<uint8_t>, std::vector<uint8_t>, PcrRows, std::vector<uint8_t>> reply(
+      context_.connection, std::move(result));
+  const auto tell = [reply](const Result<Quote>& quote) {
+    if (!quote) return reply.SendError(quote.error());
+    reply.Send(quote->message, quote->signature, ToRows(quote->pcrs), quote->signed_by.spki());
+  };
+  Attestation& attestation = context_.admin.attestation();
+  if (nonce.bytes.empty()) return tell(attestation.QuoteOfBoot());
+  attestation.MakeQuote(std::move(nonce.bytes), caller.uid, tell);
 }
 
 }  // namespace keyward::bus

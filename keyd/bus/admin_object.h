@@ -49,6 +49,9 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
                        uint32_t also) override;
   void AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,
                     const ByteArray& signature) override;
+  void Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t>, PcrRows,
+                            std::vector<uint8_t>>&& result,
+              ByteArray nonce) override;
 
   // Answer a call with what it came to.
   AdminService::Ended TellEnded(sdbus::Result<uint32_t>&& result);

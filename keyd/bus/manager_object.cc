@@ -21,6 +21,11 @@ Result<std::optional<uint32_t>> TimeoutOption(const Options& options) {
   return timeout;
 }
 
+uint64_t UnixSeconds(WallTime time) {
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch());
+  return static_cast<uint64_t>(since.count());
+}
+
 // The state of the newest version says what the key is good for.
 std::string StateOf(const Key& key) { return std::string(Name(key.versions.back()->state())); }
 
@@ -95,6 +100,19 @@ sdbus::Struct<std::string, std::string> ManagerObject::Seal() {
   if (context_.daemon.vault != nullptr) return {std::string(), std::string()};
   const Error& reason = context_.daemon.sealed_because;
   return {std::string(Name(reason.code())), reason.message()};
+}
+
+sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, std::vector<uint32_t>>
+ManagerObject::Boot() {
+  const keyward::Boot& boot = context_.daemon.boot;
+  const BootName name = boot.Name();
+  const PcrSelection pcrs = boot.pcrs().value_or(PcrSelection());
+  return {std::string(Name(boot.state())),
+          boot.Detail(),
+          name.id,
+          name.quote,
+          UnixSeconds(boot.quoted()),
+          std::vector<uint32_t>(pcrs.begin(), pcrs.end())};
 }
 
 std::string ManagerObject::SecretMemory() {

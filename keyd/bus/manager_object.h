@@ -33,6 +33,8 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> Custodians()
       override;
   sdbus::Struct<std::string, std::string> Seal() override;
+  sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, std::vector<uint32_t>>
+  Boot() override;
   std::string SecretMemory() override;
   uint32_t SessionCount() override;
   uint64_t Uptime() override;

@@ -92,6 +92,10 @@ std::string SessionObject::Key() { return Shown().info().key->key().name; }
 std::string SessionObject::Peer() { return Shown().info().peer; }
 std::string SessionObject::Protocol() { return Shown().info().protocol; }
 std::string SessionObject::Role() { return RoleName(Shown().info().role); }
+sdbus::Struct<std::string, std::string> SessionObject::Boot() {
+  const BootName& boot = Shown().info().boot;
+  return {boot.id, boot.quote};
+}
 std::string SessionObject::State() { return std::string(Name(Shown().state())); }
 uint64_t SessionObject::ExpiresIn() { return SecondsLeft(Shown(), context_.daemon.clock); }
 uint64_t SessionObject::Sealed() { return Shown().counters().sealed; }

@@ -34,6 +34,7 @@ class SessionObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   std::string Peer() override;
   std::string Protocol() override;
   std::string Role() override;
+  sdbus::Struct<std::string, std::string> Boot() override;
   std::string State() override;
   uint64_t ExpiresIn() override;
   uint64_t Sealed() override;

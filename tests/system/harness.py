@@ -158,7 +158,8 @@ class Service:
         self.policy.update(changes)
         hsm = (f"hsm: {{module: {SOFTHSM}, token: keyward, pin_file: {self.root}/token/hsm.pin}}\n"
                if self.policy["hsm"] else "")
-        tpm = (f'tpm: {{tcti: "swtpm:path={self.root}/tpm/tpm.sock"}}\n'
+        attest = f", attest_pcrs: {pcrs}" if (pcrs := self.policy.get("attest_pcrs")) else ""
+        tpm = (f'tpm: {{tcti: "swtpm:path={self.root}/tpm/tpm.sock"{attest}}}\n'
                if self.policy["tpm"] else "")
         path = self.root / "security.yaml"
         path.write_text(text if text is not None else

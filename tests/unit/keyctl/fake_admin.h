@@ -27,6 +27,7 @@ class FakeAdmin final : public AdminClient {
     uint32_t ended = 2;
     PcrSummary pcrs;
     std::optional<SignedPcrPolicy> added;
+    std::optional<Quote> quote;
     std::vector<std::string> calls;  // "RevokeKey frontend all"
   };
 
@@ -95,6 +96,11 @@ class FakeAdmin final : public AdminClient {
   Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) override {
     state_.added = policy;
     return Answer("AddPcrPolicy " + std::to_string(ToBits(policy.pcrs)));
+  }
+  Result<Quote> Attest(const Bytes& nonce) override {
+    KEYWARD_TRY(Answer("Attest " + ToHex(nonce)));
+    if (!state_.quote) return Fail(ErrorCode::kNotSupported, "there is no TPM");
+    return *state_.quote;
   }
   Result<uint32_t> ZeroizeAll() override { return Answer("ZeroizeAll", state_.ended); }
   Result<void> Unseal() override { return Answer("Unseal"); }

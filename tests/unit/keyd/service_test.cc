@@ -23,7 +23,8 @@ class ServiceTest : public KeyRingFixture {
                            .sessions = sessions_,
                            .channels = *channels_,
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
-                           .policy = std::make_shared<const policy::Policy>(ThePolicy())});
+                           .policy = std::make_shared<const policy::Policy>(ThePolicy()),
+                           .boot = Boot::Begin(std::nullopt, rng_)});
     service_.emplace(*daemon_);
     EXPECT_THAT(service_->ListKeys(caller_), FailsWith(ErrorCode::kSealed));
     OpenVault();

@@ -145,6 +145,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"TpmWithoutTcti", With("tpm: {}\n"), 2, "lacks 'tcti'"},
         BadFile{"TpmUnknownTcti", With("tpm: {tcti: \"devise:/dev/tpmrm0\"}\n"), 2,
                 "did you mean 'device'?"},
+        BadFile{"TpmPcrOutOfRange", With("tpm: {tcti: swtpm, attest_pcrs: [7, 24]}\n"), 2,
+                "a PCR must be a whole number from 0 to 23"},
+        BadFile{"TpmNoPcr", With("tpm: {tcti: swtpm, attest_pcrs: []}\n"), 2, "names no PCR"},
+        BadFile{"TpmPcrsNoList", With("tpm: {tcti: swtpm, attest_pcrs: 7}\n"), 2, "must be a list"},
         BadFile{"TpmTctiMap", With("tpm: {tcti: {device: /dev/tpmrm0}}\n"), 2,
                 "'tcti' must be text"}),
     NameOf);

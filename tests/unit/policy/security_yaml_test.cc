@@ -43,6 +43,7 @@ TEST(SecurityYamlTest, EverySectionArrives) {
   EXPECT_EQ(policy.hsm()->pin_credential, std::nullopt);
   ASSERT_TRUE(policy.tpm());
   EXPECT_EQ(policy.tpm()->tcti, "device:/dev/tpmrm0");
+  EXPECT_THAT(policy.tpm()->attest_pcrs, ElementsAre(0, 2, 4, 7));
   EXPECT_EQ(policy.modules().size(), 2U);
 }
 
@@ -92,6 +93,14 @@ TEST(SecurityYamlTest, AVersionAloneIsAPolicyThatDeniesAll) {
   EXPECT_FALSE(policy.tpm());
   EXPECT_THAT(policy.modules(), IsEmpty());
   EXPECT_FALSE(policy.IsAdmin({.uid = 0, .gids = {0}}));
+}
+
+TEST(SecurityYamlTest, ThePcrsToAttestMayBeNamed) {
+  ASSERT_OK_AND_ASSIGN(
+      const Policy policy,
+      ReadSecurityYaml("version: 1\ntpm: {tcti: swtpm, attest_pcrs: [7, 0, 23]}\n", FakeNames()));
+  ASSERT_TRUE(policy.tpm());
+  EXPECT_THAT(policy.tpm()->attest_pcrs, ElementsAre(0, 7, 23));
 }
 
 TEST(SecurityYamlTest, AByteOrderMarkWindowsLinesAndADocumentMarkerAreFine) {
