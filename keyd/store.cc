@@ -210,6 +210,26 @@ Result<StoredState> Store::ReadUnauthenticated(const std::string& path) {
                   [](const VersionRecord& row) -> Result<Bytes> { return row.reference; });
 }
 
+Result<std::map<std::string, std::vector<KeyId>>> Store::ReadHardwareIds(const std::string& path) {
+  constexpr int kMustBeThere = 0;
+  std::map<std::string, std::vector<KeyId>> ids;
+  const Result<DatabasePtr> database = OpenDatabase(path, kMustBeThere);
+  if (!database && database.error().code() == ErrorCode::kNotInitialised) return ids;
+  if (!database) return Fail(database.error());
+  Statement rows(database->get(),
+                 "SELECT custodian, id FROM version JOIN key ON name = key WHERE custody = ?");
+  rows.Bind(std::string(Name(Custody::kHardware)));
+  while (true) {
+    KEYWARD_ASSIGN(const bool row, rows.Step());
+    if (!row) return ids;
+    const Bytes stored = rows.Blob(1);
+    KeyId id{};
+    if (stored.size() != id.size()) continue;
+    std::ranges::copy(stored, id.begin());
+    ids[rows.Text(0)].push_back(id);
+  }
+}
+
 Store::~Store() { CloseDatabase()(database_); }
 
 Result<void> Store::CheckUntouched() {

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "core/key_id.h"
 #include "core/result.h"
 #include "core/rng.h"
 #include "core/secret_bytes.h"
@@ -45,6 +48,10 @@ class Store {
   // What is in a store of schema version 1, which had no MAC: for the admin who vouches for it.
   // Errors also: kNotFound (none, or it is of another version).
   static Result<StoredState> ReadUnauthenticated(const std::string& path);
+  // Which keys the store at `path` says each custodian holds, made to their end or not: for
+  // destroying them when no master key is there to check the store with. None when there is no
+  // store.
+  static Result<std::map<std::string, std::vector<KeyId>>> ReadHardwareIds(const std::string& path);
 
   ~Store();
   Store(const Store&) = delete;

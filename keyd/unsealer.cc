@@ -45,20 +45,6 @@ bool MayPass(ErrorCode code) {
   }
 }
 
-// The master key first: what depends on it is useless from then on. What fails keeps nothing else
-// from being destroyed.
-Result<void> DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
-                        const std::vector<KeyReference>& keys) {
-  Result<void> first_failure;
-  const auto note = [&first_failure](Result<void> outcome) {
-    if (first_failure) first_failure = std::move(outcome);
-  };
-  if (record) note(custodian.master_sealer().DestroyMaster(record->seal));
-  for (const KeyReference& key : keys) note(custodian.signer().DestroyKey(key));
-  if (record) note(custodian.counter().Destroy(record->counter));
-  return first_failure;
-}
-
 Error Destroyed(const Error& error) {
   return Error(ErrorCode::kNotInitialised,
                "the hardware no longer has its part of the master key: it was destroyed, or this "
@@ -150,16 +136,30 @@ Result<void> Unsealer::Seal() {
 }
 
 void Unsealer::ZeroizeAll(const Done& done) {
-  if (daemon_.vault != nullptr) to_destroy_ = daemon_.vault->keys().HardwareReferences();
-  const Result<void> sealed = Seal();
+  const bool known = daemon_.vault != nullptr || !to_destroy_.empty();
+  if (daemon_.vault != nullptr) {
+    for (auto& [name, references] : daemon_.vault->keys().HardwareReferences()) {
+      to_destroy_[name].references = std::move(references);
+    }
+  }
+  Result<void> outcome = Seal();
+  // The store is closed by now. It tells also of keys that were not made to their end, and of those
+  // that a ZeroizeAll has left that was killed.
+  Result<std::map<std::string, std::vector<KeyId>>> stored =
+      Store::ReadHardwareIds(directory_ / kStateFile);
+  if (stored) {
+    for (auto& [name, ids] : *stored) to_destroy_[name].ids = std::move(ids);
+  } else if (outcome && !known) {
+    outcome = Fail(stored.error());
+  }
   to_destroy_.try_emplace(record_.custodian);
   const auto keys = to_destroy_;
   struct Progress {
     size_t left;
     Result<void> outcome;
   };
-  auto progress = std::make_shared<Progress>(Progress{keys.size(), sealed});
-  for (const auto& [name, references] : keys) {
+  auto progress = std::make_shared<Progress>(Progress{keys.size(), outcome});
+  for (const auto& [name, doomed] : keys) {
     auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
       daemon_.post([this, name, progress, done, destroyed] {
         if (destroyed) to_destroy_.erase(name);
@@ -169,15 +169,34 @@ void Unsealer::ZeroizeAll(const Done& done) {
     };
     const std::optional<MasterRecord> record =
         name == record_.custodian ? std::optional(record_) : std::nullopt;
-    const Result<void> queued = daemon_.pools.at(name)->Submit(
-        0, [references, record, finish](Result<Custodian*> custodian) -> Result<void> {
-          Result<void> destroyed = custodian ? DestroyAll(**custodian, record, references)
-                                             : Result<void>(Fail(custodian.error()));
-          finish(destroyed);
-          return destroyed;
-        });
+    const auto found = daemon_.pools.find(name);
+    const Result<void> queued =
+        found == daemon_.pools.end()
+            ? Fail(ErrorCode::kCustodianUnavailable, "security.yaml configures no '" + name + "'")
+            : found->second->Submit(
+                  0, [doomed, record, finish](Result<Custodian*> custodian) -> Result<void> {
+                    Result<void> destroyed = custodian ? DestroyAll(**custodian, record, doomed)
+                                                       : Result<void>(Fail(custodian.error()));
+                    finish(destroyed);
+                    return destroyed;
+                  });
     if (!queued) finish(Fail(queued.error()));
   }
+}
+
+// The master key first: what depends on it is useless from then on. What fails keeps nothing else
+// from being destroyed.
+Result<void> Unsealer::DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
+                                  const Doomed& keys) {
+  Result<void> first_failure;
+  const auto note = [&first_failure](Result<void> outcome) {
+    if (first_failure) first_failure = std::move(outcome);
+  };
+  if (record) note(custodian.master_sealer().DestroyMaster(record->seal));
+  for (const KeyReference& key : keys.references) note(custodian.signer().DestroyKey(key));
+  note(custodian.signer().DestroyUnrecorded(keys.ids));
+  if (record) note(custodian.counter().Destroy(record->counter));
+  return first_failure;
 }
 
 Result<void> Unsealer::AddPcrPolicy(const SignedPcrPolicy& policy) {
@@ -300,6 +319,7 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
   if (confirmed) {
     daemon_.vault = std::move(candidate_);
     daemon_.on_vault_changed();
+    for (const auto& [name, pool] : daemon_.pools) daemon_.vault->keys().SweepPending(*pool);
   }
   Finish(confirmed);
 }

@@ -46,9 +46,10 @@ class Unsealer {
   // restart will unseal).
   Result<void> Seal();
   // Seals, then destroys the hardware's parts for good: of the master key, without which nothing
-  // that is stored can be opened, and every key of custody hardware that the vault knew. Memory is
-  // wiped before this returns; `done` is told when the hardware has done its part, or the first
-  // reason why it has not: then it can be repeated, until keyd ends. Errors: kIo, the custodian's.
+  // that is stored can be opened, and every key of custody hardware. Memory is wiped before this
+  // returns; `done` is told when the hardware has done its part, or the first reason why it has
+  // not: then it can be repeated. Errors: kIo, kDataCorrupt (the master key is gone, but the store
+  // does not tell which keys there are), the custodian's.
   void ZeroizeAll(const Done& done);
   // What the TPM that has the master key measures just now, in the PCRs of the latest policy and
   // `also`; and who has to sign it. Errors: kNotSupported (an HSM has the master key), the
@@ -70,6 +71,11 @@ class Unsealer {
     SecretBytes master;
     uint64_t counter;
   };
+  // Keys of custody hardware, by what the vault had of them and by what the store says.
+  struct Doomed {
+    std::vector<KeyReference> references;
+    std::vector<KeyId> ids;
+  };
 
   Unsealer(Daemon& daemon, std::filesystem::path state_directory, MasterRecord record,
            PcrPolicies policies)
@@ -88,6 +94,8 @@ class Unsealer {
   void OnReleased(uint64_t attempt, Result<Released> released);
   void OnConfirmed(const Result<void>& confirmed);
   void Finish(const Result<void>& outcome);
+  static Result<void> DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
+                                 const Doomed& keys);
 
   Daemon& daemon_;
   const std::filesystem::path directory_;
@@ -98,8 +106,8 @@ class Unsealer {
   int counting_ = 0;                  // confirmations that the hardware is at
   std::unique_ptr<Vault> candidate_;  // opened, and not yet confirmed
   bool sealed_by_admin_ = false;      // also where the mark could not be written
-  std::map<std::string, std::vector<KeyReference>>
-      to_destroy_;  // what a ZeroizeAll has still to do
+  std::map<std::string, Doomed, std::less<>>
+      to_destroy_;  // what a ZeroizeAll has still to do, by custodian
   bool has_served_ = false;
   std::optional<Error> fatal_;
 };
