@@ -522,12 +522,15 @@ void KeyRing::NoteRemains(const VersionRecord& version, const std::string& custo
 
 void KeyRing::SweepPending(CustodianPool& pool) {
   std::vector<KeyId> ids;
-  for (auto& [id, remains] : remains_) {
-    if (remains.custodian != pool.name() || remains.being_swept) continue;
-    remains.being_swept = true;
-    ids.push_back(id);
+  for (const auto& [id, remains] : remains_) {
+    if (remains.custodian == pool.name() && !remains.being_swept) ids.push_back(id);
   }
   if (ids.empty()) return;
+  // A commit whose last step failed may be whole on disk all the same, with a version that the next
+  // start would take for an active one. Another commit takes its place before the key goes.
+  const Result<void> settled = parts_.journal.Note([](StoreWriter&) -> Result<void> { return {}; });
+  if (!settled) return;  // until the next time that the custodian serves
+  for (const KeyId& id : ids) remains_.at(id).being_swept = true;
   auto finish = [weak = weak_from_this(), post = parts_.post, ids](Result<void> swept) {
     post([weak, ids, swept = std::move(swept)] {
       if (const auto self = weak.lock()) self->EndSweep(ids, swept);
