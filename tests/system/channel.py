@@ -105,5 +105,8 @@ class Channel:
         size, = struct.unpack(">I", body[:4])
         return body[4 + size:], body[4:4 + size]
 
+    def rekey(self):
+        self.request(REKEY)
+
     def sign(self, purpose, payload):
         return self.request(SIGN, bytes([len(purpose)]) + purpose.encode() + payload)

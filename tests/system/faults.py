@@ -17,7 +17,7 @@ import dbus.bus
 
 from harness import BIN, KEYD_USER, ME, SOFTHSM, SOURCE, TIMEOUT, Service, as_user
 
-TRACER = BIN.parent / "tests/keyward-fault-tracer"
+TRACER = (BIN.parent / "tests/keyward-fault-tracer").resolve()
 KEYDS_OWN = "keyward-service"  # comes when keyd needs it
 NAME, ROOT = "org.keyward.Keyd1", "/org/keyward/Keyd1"
 KILLED = 137  # what the tracer says of a keyd that SIGKILL ended
@@ -80,6 +80,12 @@ class Client:
 
     def sign(self, key, message):
         return bytes(self.call(self.path_of(key), f"{NAME}.Key", "SignHandshake", "raw", message))
+
+    def open_session(self, key, role, peer):
+        """Its object and the descriptor of its channel."""
+        path, descriptor = self.call(ROOT, f"{NAME}.Manager", "OpenSession", key, "aico", role, peer,
+                                     dbus.Dictionary({}, signature="sv"))
+        return str(path), descriptor.take()
 
     def snapshot(self):
         """All that an administrator has been told to be there."""
@@ -157,7 +163,7 @@ class FaultyService(Service):
         with open(self.log_path, "wb") as log:
             self.keyd = subprocess.Popen([*tracer, *self.keyd_command(), *arguments],
                                          env=self.environment(), stderr=log, stdout=log,
-                                         stdin=subprocess.DEVNULL)
+                                         stdin=subprocess.DEVNULL, cwd=self.state)
 
     def serve(self, tracer=(), unseals=True):
         """Starts keyd, and gives a client of it; once it is unsealed, if `unseals`."""
