@@ -173,10 +173,14 @@ class FaultyService(Service):
         self.wait_log("keyd: is on the bus")
         if not self.signed:
             self.sign_boot()
-        self.drop_client()
-        self.client = Client(self.bus_address)
+        self.connect()
         if unseals:
             self.wait(lambda: self.client.seal() == "", "keyd to unseal")
+        return self.client
+
+    def connect(self):
+        self.drop_client()
+        self.client = Client(self.bus_address)
         return self.client
 
     def wait(self, holds, what):

@@ -1,0 +1,35 @@
+"""KillProof for a disk that fails: one call that changes keyd's state directory fails or is made by half, keyd
+says so and goes on with what it can, and is killed then. What is found after is as with kills."""
+
+from faults import KILLED, Died, Fault
+from kill_proof import KillProof
+
+EXPECTED = ("Io", "Sealed")  # a start that fails leaves the service sealed, and tries again
+
+
+class FaultProof(KillProof):
+    def limit_faults(self):
+        self.service.below = [self.service.state]
+
+    @staticmethod
+    def faults(number):
+        at = str(number)
+        failures = [("--fail-at", at, "--errno", error) for error in ("EIO", "ENOSPC")]
+        # And nothing is written any more after: the next call is the last.
+        return [*failures, ("--short-at", at), (*failures[0], "--kill-at", str(number + 1))]
+
+    refused = 0  # calls that were answered with an error
+
+    def look_at_the_living(self, answered):
+        if isinstance(answered, Fault):
+            self.refused += 1
+            if answered.code not in EXPECTED:
+                raise AssertionError("not an error of the disk's") from answered
+        if self.service.keyd is None or self.service.client is None:
+            return
+        try:
+            if self.service.client.seal() == "":
+                self.check_signatures(self.service.client.snapshot())
+        except Died:
+            if self.service.wait_end() != KILLED:
+                raise
