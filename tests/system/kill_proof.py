@@ -22,7 +22,7 @@ class KillProof:
         self.backend, self.tell = backend, tell
         self.random = random.Random(f"{backend} {seed}")
         self.kills = self.unanswered = self.token_files_put_back = self.nameless = 0
-        self.calls = {}  # how many there are in a scenario
+        self.calls = {}  # the tracer's lines for each that a scenario makes
         self.service = FaultyService(backend, STEADY)
         self.limit_faults()
         try:
@@ -42,8 +42,8 @@ class KillProof:
         self.service.stop_keyd()
         for scenario in scenarios(self.backend, self.service.IDENTITY):
             self.live(scenario, ())
-            self.calls[scenario] = len(self.service.calls_made())
-            self.tell(f"{scenario.name}: {self.calls[scenario]} calls")
+            self.calls[scenario] = self.service.calls_made()
+            self.tell(f"{scenario.name}: {len(self.calls[scenario])} calls")
 
     def limit_faults(self):
         """To what the tracer is to count."""
@@ -59,7 +59,7 @@ class KillProof:
     def moments(self, kills):
         """`kills` pairs of a scenario and tracer options, evenly over all calls of all scenarios."""
         places = [(scenario, fault) for scenario, calls in self.calls.items()
-                  for number in range(calls) for fault in self.faults(number + 1)]
+                  for number in range(len(calls)) for fault in self.faults(number + 1)]
         share = len(places) / kills
         chosen = [places[int((i + self.random.random()) * share)] for i in range(kills)]
         self.random.shuffle(chosen)

@@ -34,6 +34,18 @@ class FailingDiskTest(unittest.TestCase):
     def test_tpm(self):
         self.prove("tpm")
 
+    def test_a_sync_that_fails_just_before_the_end(self):
+        """What was to be synced is in the log all the same, and counts at the next start."""
+        proof = FaultProof("hsm", SEED)
+        self.addCleanup(proof.close)
+        makings = [each for each in proof.calls if each.name in ("generate hardware", "rotate hardware")]
+        for scenario in makings:
+            for number, call in enumerate(proof.calls[scenario], 1):
+                if "fdatasync" in call:
+                    proof.live(scenario, ("--fail-at", str(number), "--errno", "EIO",
+                                          "--kill-at", str(number + 1)))
+        self.assertGreater(proof.unanswered, 3)
+
     def prove(self, backend):
         print(f"KEYWARD_SEED={SEED}", flush=True)
         proof = FaultProof(backend, SEED)
