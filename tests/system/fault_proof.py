@@ -4,10 +4,10 @@ says so and goes on with what it can, and is killed then. What is found after is
 from faults import KILLED, Died, Fault
 from kill_proof import KillProof
 
-EXPECTED = ("Io", "Sealed")  # a start that fails leaves the service sealed, and tries again
-
 
 class FaultProof(KillProof):
+    EXPECTED = ("Io", "Sealed")  # a start that fails leaves the service sealed, and tries again
+
     def limit_faults(self):
         self.service.below = [self.service.state]
 
@@ -23,7 +23,7 @@ class FaultProof(KillProof):
     def look_at_the_living(self, answered):
         if isinstance(answered, Fault):
             self.refused += 1
-            if answered.code not in EXPECTED:
+            if answered.code not in self.EXPECTED:
                 raise AssertionError("not an error of the disk's") from answered
         if self.service.keyd is None or self.service.client is None:
             return
@@ -33,3 +33,12 @@ class FaultProof(KillProof):
         except Died:
             if self.service.wait_end() != KILLED:
                 raise
+
+
+class TokenFaultProof(FaultProof):
+    """The same for the disk that SoftHSM2 keeps its token on."""
+
+    EXPECTED = ("CustodianUnavailable", "Sealed")
+
+    def limit_faults(self):
+        self.service.below = [self.service.root / "token"]
