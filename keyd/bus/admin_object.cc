@@ -69,8 +69,8 @@ void AdminObject::GenerateKey(sdbus::Result<std::vector<uint8_t>>&& result, std:
   context_.admin.GenerateKey(
       key, caller.uid,
       [reply, changed = keys_changed_](const Result<std::shared_ptr<KeyVersion>>& version) {
+        changed();  // it may be there although the hardware has not confirmed it
         if (!version) return reply.SendError(version.error());
-        changed();
         reply.Send((*version)->public_key().spki());
       });
 }

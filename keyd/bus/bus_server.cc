@@ -86,7 +86,7 @@ void BusServer::SyncKeys() {
 
 void BusServer::TellVersion(const VersionChange& change) {
   const auto found = keys_.find(change.key);
-  if (found == keys_.end()) return;  // of a key that is only just made
+  if (found == keys_.end()) return SyncKeys();  // of a key that is only just made
   try {
     found->second->emitVersionChanged(change.number, std::string(Name(change.state)));
   } catch (const sdbus::Error& error) {

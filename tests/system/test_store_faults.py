@@ -23,6 +23,11 @@ WAL_HEADER, WAL_FRAME = 32, 24 + PAGE
 REFUSALS = ("DataCorrupt", "RolledBack", "NotInitialised")
 
 
+class CounterFaultProof(TokenFaultProof):
+    def limit_faults(self):
+        """Calls on the store are counted, too, to tell what comes after."""
+
+
 class FailingDiskTest(unittest.TestCase):
     """One write, sync or truncation after the other fails, or is made by half."""
 
@@ -48,6 +53,17 @@ class FailingDiskTest(unittest.TestCase):
                     proof.live(scenario, ("--fail-at", str(number), "--errno", "EIO",
                                           "--kill-at", str(number + 1)))
         self.assertGreater(proof.unanswered, 3)
+
+    def test_a_key_that_the_counter_does_not_confirm(self):
+        """It is there, as the answer says, and is used."""
+        proof = CounterFaultProof("hsm", SEED)
+        self.addCleanup(proof.close)
+        for scenario in [each for each in proof.calls if each.name == "generate hardware"]:
+            calls = proof.calls[scenario]
+            committed = max(i for i, call in enumerate(calls) if "state.db-wal" in call)
+            counting = next(i for i, call in enumerate(calls) if i > committed and "ftruncate" in call)
+            proof.live(scenario, ("--fail-at", str(counting + 1), "--errno", "EIO"))
+        self.assertEqual(proof.refused, 1)
 
     def prove(self, proof_class, backend):
         print(f"KEYWARD_SEED={SEED}", flush=True)
