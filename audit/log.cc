@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "audit/directory_storage.h"
-#include "core/timestamp.h"
 #include "core/encoding.h"
+#include "core/timestamp.h"
 
 namespace keyward::audit {
 namespace {

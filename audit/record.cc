@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "core/timestamp.h"
 #include "core/encoding.h"
+#include "core/timestamp.h"
 
 namespace keyward::audit {
 namespace {

@@ -3,8 +3,8 @@
 #include <charconv>
 
 #include "audit/record.h"
-#include "core/timestamp.h"
 #include "core/encoding.h"
+#include "core/timestamp.h"
 
 namespace keyward::audit {
 namespace {
