@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/bus_connection.h"
+#include "dbus/memfd.h"
 
 namespace keyward {
 namespace {
@@ -117,6 +118,38 @@ PcrSummary PcrsFromBus(const Answer& answer) {
         {PcrsFromBits(row.template get<0>()).value_or(PcrSelection()), row.template get<1>()});
   }
   return summary;
+}
+
+constexpr size_t kMaxBackup = size_t{16} * 1024 * 1024;
+
+template <class Answer>
+Result<CreatedBackup> BackupFromBus(const Answer& answer) {
+  const auto& [file, id, held, left_out] = answer;
+  CreatedBackup backup;
+  backup.id = id;
+  KEYWARD_ASSIGN(backup.der, ReadWholeMemfd(file.get(), kMaxBackup));
+  for (const auto& row : held) {
+    backup.held.push_back({row.template get<0>(), row.template get<1>(), {}, {}});
+  }
+  for (const auto& row : left_out) {
+    backup.left_out.push_back({row.template get<0>(), row.template get<1>(), row.template get<2>(),
+                               row.template get<3>()});
+  }
+  return backup;
+}
+
+template <class Answer>
+BackupCheck BackupCheckFromBus(const Answer& answer) {
+  const auto& [own, latest, created, custodians] = answer;
+  BackupCheck check{.own = own,
+                    .latest = latest,
+                    .latest_created = WallTime(std::chrono::milliseconds(created)),
+                    .custodians = {}};
+  for (const auto& row : custodians) {
+    check.custodians.push_back(
+        {row.template get<0>(), {}, row.template get<1>(), row.template get<2>()});
+  }
+  return check;
 }
 
 class BusAdminClient final : public AdminClient {
@@ -236,6 +269,18 @@ class BusAdminClient final : public AdminClient {
   Result<Quote> Attest(const Bytes& nonce) override {
     KEYWARD_ASSIGN(const auto answer, Ask([&](AdminProxy& keyd) { return keyd.Attest(nonce); }));
     return QuoteFromBus(answer);
+  }
+
+  Result<CreatedBackup> CreateBackup(const std::string& certificates) override {
+    KEYWARD_ASSIGN(const auto answer, Ask([&](AdminProxy& keyd) {
+                     return keyd.CreateBackup(ToBytes(AsBytes(certificates)));
+                   }));
+    return BackupFromBus(answer);
+  }
+
+  Result<BackupCheck> CheckBackup(const Bytes& digest, const Bytes& origin) override {
+    return Ask(
+        [&](AdminProxy& keyd) { return BackupCheckFromBus(keyd.CheckBackup(digest, origin)); });
   }
 
   Result<void> ReloadPolicy() override {

@@ -96,6 +96,29 @@ struct PcrSummary {
   std::vector<Policy> policies;  // the latest first
 };
 
+// One version of a key, as a backup tells of it.
+struct BackupVersion {
+  std::string key;
+  uint32_t number = 0;
+  std::string custodian;    // "" where its private half is in the backup
+  std::string fingerprint;  // likewise; SHA-256 of the SPKI in hex
+};
+
+struct CreatedBackup {
+  Bytes id;
+  Bytes der;  // CMS EnvelopedData
+  std::vector<BackupVersion> held;
+  std::vector<BackupVersion> left_out;  // which the hardware does not let out
+};
+
+// What keyd says of a backup that was opened.
+struct BackupCheck {
+  bool own = false;  // it was made by this service
+  Bytes latest;      // id of the one that was made last; empty when none is known
+  WallTime latest_created;
+  std::vector<CustodianSummary> custodians;  // state: whether it can seal what a backup holds
+};
+
 // An interface, so that tools can be tested without a keyd. One thread at a time; calls block.
 // Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call.
 class AdminClient {
@@ -161,6 +184,11 @@ class AdminClient {
   // whose nonce is the boot's id. Errors: kNotSupported (no TPM), kTooLarge, kMalformed (an answer
   // that is none), and the custodian's.
   virtual Result<Quote> Attest(const Bytes& nonce) = 0;
+  // `certificates`: PEM, one or more. Errors: kMalformed, kNotSupported, kExpired (a certificate),
+  // kBusy (keys were changed meanwhile), and the custodians'.
+  virtual Result<CreatedBackup> CreateBackup(const std::string& certificates) = 0;
+  // `digest` and `origin`: of the backup that was opened.
+  virtual Result<BackupCheck> CheckBackup(const Bytes& digest, const Bytes& origin) = 0;
 };
 
 }  // namespace keyward

@@ -1,9 +1,6 @@
 #include "dbus/channel_packet.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -11,6 +8,7 @@
 #include <cstring>
 
 #include "core/unique_fd.h"
+#include "dbus/memfd.h"
 
 namespace keyward::channel {
 namespace {
@@ -48,38 +46,6 @@ UniqueFd TakeDescriptor(msghdr& message) {
     }
   }
   return first;
-}
-
-Result<void> ReadMemfd(int fd, size_t size, Bytes& out) {
-  struct stat info{};
-  // Only memory files have seals: a pipe, a device or a FUSE file would let the sender stall us.
-  if (fd < 0 || fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    return Fail(ErrorCode::kMalformed, "the body is not in a memfd");
-  }
-  out.resize(size);
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t got = pread(fd, out.data() + done, size - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return Fail(ErrorCode::kMalformed, "the memfd is shorter than the body");
-    done += static_cast<size_t>(got);
-  }
-  return {};
-}
-
-Result<UniqueFd> WriteMemfd(std::span<const ByteView> parts) {
-  UniqueFd fd(memfd_create("keyward-body", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return IoError("memfd_create");
-  for (const ByteView part : parts) {
-    size_t done = 0;
-    while (done < part.size()) {
-      const ssize_t put = write(fd.get(), part.data() + done, part.size() - done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put <= 0) return IoError("write to memfd");
-      done += static_cast<size_t>(put);
-    }
-  }
-  return fd;
 }
 
 void AttachDescriptor(msghdr& message, std::span<char> control, int fd) {

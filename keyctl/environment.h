@@ -10,9 +10,19 @@
 #include <vector>
 
 #include "api/admin.h"
+#include "core/secret_bytes.h"
 #include "policy/name_resolver.h"
 
 namespace keyward::keyctl {
+
+// A keyd that is to do one thing and end.
+struct KeydCall {
+  std::vector<std::string> arguments;
+  std::string state_directory;
+  // Open descriptors that it gets as 3, 4, ...: files that its user may not be able to open.
+  std::vector<int> descriptors = {};
+};
+inline constexpr int kFirstDescriptor = 3;
 
 struct Environment {
   std::istream& in;
@@ -22,8 +32,10 @@ struct Environment {
   bool color;           // on `out`
   std::function<Result<std::unique_ptr<AdminClient>>()> connect;
   std::function<Result<void>(std::chrono::milliseconds)> wait_for_keyd;
-  // Arguments, and the state directory: see keyd_process.h.
-  std::function<Result<void>(const std::vector<std::string>&, const std::string&)> run_keyd;
+  // What it has printed; see keyd_process.h.
+  std::function<Result<std::string>(const KeydCall&)> run_keyd;
+  // What is typed at the terminal in answer to a question, unseen; see secret_input.h.
+  std::function<Result<SecretBytes>(const std::string& question)> ask_secret;
   const policy::NameResolver& names;
 };
 

@@ -22,6 +22,7 @@ enum class ExitCode : uint8_t {
   kConfiguration = 8,
   kNotConfirmed = 9,
   kSealed = 10,
+  kStale = 11,
 };
 
 struct ExitCodeInfo {
@@ -41,6 +42,7 @@ inline constexpr std::array kExitCodes = {
     ExitCodeInfo{ExitCode::kConfiguration, "security.yaml is not valid"},
     ExitCodeInfo{ExitCode::kNotConfirmed, "not confirmed, so nothing was done"},
     ExitCodeInfo{ExitCode::kSealed, "the service is sealed"},
+    ExitCodeInfo{ExitCode::kStale, "the backup would restore, but is not up to date"},
 };
 
 // The exit code for a failure with `code`.

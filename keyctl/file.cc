@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/unique_fd.h"
-
 namespace keyward::keyctl {
 namespace {
 
@@ -25,8 +23,7 @@ constexpr size_t kChunk = 65536;
 
 Result<void> ReadFileChunks(const std::string& path,
                             const std::function<bool(std::string_view)>& take) {
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return FileError(errno);
+  KEYWARD_ASSIGN(const UniqueFd file, OpenFile(path));
   std::array<char, kChunk> buffer{};
   while (true) {
     const ssize_t got = read(file.get(), buffer.data(), buffer.size());
@@ -37,6 +34,12 @@ Result<void> ReadFileChunks(const std::string& path,
 }
 
 }  // namespace
+
+Result<UniqueFd> OpenFile(const std::string& path) {
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return FileError(errno);
+  return file;
+}
 
 Result<std::string> ReadTextFile(const std::string& path, size_t limit) {
   std::string text;

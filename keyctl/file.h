@@ -7,8 +7,12 @@
 #include <string_view>
 
 #include "core/result.h"
+#include "core/unique_fd.h"
 
 namespace keyward::keyctl {
+
+// To be read. Errors: kInvalidArgument (not there, or not readable), kIo.
+Result<UniqueFd> OpenFile(const std::string& path);
 
 // The whole file, at most `limit` bytes. Errors: kInvalidArgument (not there, or not readable),
 // kTooLarge, kIo.

@@ -36,6 +36,7 @@ void AddCommands(CLI::App& app, Shell& shell) {
   AddPolicyCommands(app, shell);
   AddAuditCommands(app, shell);
   AddSealCommands(app, shell);
+  AddBackupCommands(app, shell);
 }
 
 // The last command that the command line named.

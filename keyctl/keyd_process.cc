@@ -13,6 +13,8 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "core/unique_fd.h"
 
@@ -21,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxAnswer = 4096;
+constexpr size_t kMaxAnswer = size_t{64} * 1024 * 1024;
 constexpr int kNotStarted = 127;
 
 struct User {
@@ -66,12 +68,41 @@ Result<std::string> FindKeyd() {
   return Fail(ErrorCode::kNotFound, "there is no keyd beside this keyctl");
 }
 
+// Copies that are out of the way of the numbers that the child gives them.
+struct Descriptors {
+  UniqueFd input;
+  UniqueFd output;
+  std::vector<UniqueFd> given;
+};
+
+Result<UniqueFd> OutOfTheWay(int fd, size_t count) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, kFirstDescriptor + static_cast<int>(count)));
+  if (!copy) return SystemFailed("copying a descriptor");
+  return copy;
+}
+
+Result<Descriptors> DescriptorsFor(const std::vector<int>& wanted, int nothing, int answer) {
+  Descriptors descriptors;
+  KEYWARD_ASSIGN(descriptors.input, OutOfTheWay(nothing, wanted.size()));
+  KEYWARD_ASSIGN(descriptors.output, OutOfTheWay(answer, wanted.size()));
+  for (const int fd : wanted) {
+    KEYWARD_ASSIGN(UniqueFd copy, OutOfTheWay(fd, wanted.size()));
+    descriptors.given.push_back(std::move(copy));
+  }
+  return descriptors;
+}
+
 // In the child, where only what is safe after a fork may be called.
-[[noreturn]] void BecomeKeyd(const User& user, int nothing, int answer, char* const* arguments) {
-  // Nothing of the admin's goes along: no descriptor, no way to gain privileges.
+[[noreturn]] void BecomeKeyd(const User& user, const Descriptors& descriptors,
+                             char* const* arguments) {
+  bool given = true;
+  int next = kFirstDescriptor;
+  for (const UniqueFd& fd : descriptors.given) given = given && dup2(fd.get(), next++) >= 0;
+  // Nothing else of the admin's goes along: no descriptor, no way to gain privileges.
   const bool ready =
-      dup2(nothing, STDIN_FILENO) >= 0 && dup2(answer, STDOUT_FILENO) >= 0 &&
-      close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+      given && dup2(descriptors.input.get(), STDIN_FILENO) >= 0 &&
+      dup2(descriptors.output.get(), STDOUT_FILENO) >= 0 &&
+      close_range(static_cast<unsigned>(next), ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
       (geteuid() == user.uid || (setgroups(user.groups.size(), user.groups.data()) == 0 &&
                                  setresgid(user.gid, user.gid, user.gid) == 0 &&
@@ -82,7 +113,7 @@ Result<std::string> FindKeyd() {
 
 Result<std::string> ReadAll(int fd) {
   std::string text;
-  std::array<char, 512> buffer{};
+  std::array<char, 4096> buffer{};
   while (text.size() < kMaxAnswer) {
     const ssize_t got = read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
@@ -107,15 +138,14 @@ Error ParseFailure(std::string_view answer, int status) {
 
 }  // namespace
 
-Result<void> RunKeyd(const std::vector<std::string>& arguments,
-                     const std::string& state_directory) {
-  KEYWARD_ASSIGN(const User user, OwnerOf(state_directory));
+Result<std::string> RunKeyd(const KeydCall& call) {
+  KEYWARD_ASSIGN(const User user, OwnerOf(call.state_directory));
   if (geteuid() != 0 && geteuid() != user.uid) {
     return Fail(ErrorCode::kPermissionDenied,
                 "the state directory belongs to another user: run this as root or as that user");
   }
   KEYWARD_ASSIGN(std::string program, FindKeyd());
-  std::vector<std::string> words = arguments;
+  std::vector<std::string> words = call.arguments;
   std::vector<char*> argv = {program.data()};
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -125,17 +155,20 @@ Result<void> RunKeyd(const std::vector<std::string>& arguments,
   UniqueFd to_us(ends[1]);
   const UniqueFd nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!nothing) return SystemFailed("/dev/null");
+  Result<Descriptors> descriptors = DescriptorsFor(call.descriptors, nothing.get(), to_us.get());
+  if (!descriptors) return Fail(descriptors.error());
   const pid_t child = fork();
   if (child < 0) return SystemFailed("fork");
-  if (child == 0) BecomeKeyd(user, nothing.get(), to_us.get(), argv.data());
+  if (child == 0) BecomeKeyd(user, *descriptors, argv.data());
   to_us.Reset();
-  const Result<std::string> answer = ReadAll(from_keyd.get());
+  descriptors->output.Reset();
+  Result<std::string> answer = ReadAll(from_keyd.get());
   int status = 0;
   while (waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return SystemFailed("waiting for keyd");
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   KEYWARD_TRY(answer);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return answer;
   return Fail(ParseFailure(*answer, status));
 }
 

@@ -2,15 +2,15 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "core/result.h"
+#include "keyctl/environment.h"
 
 namespace keyward::keyctl {
 
-// Runs the keyd that belongs to this keyctl with `arguments`, as the owner of `state_directory`, to
-// its end. Root alone can become another user. Errors: what keyd says, kNotFound (no such folder,
-// or no keyd beside this program), kPermissionDenied, kIo.
-Result<void> RunKeyd(const std::vector<std::string>& arguments, const std::string& state_directory);
+// Runs the keyd that belongs to this keyctl, as the owner of the state directory, to its end, and
+// gives what it has printed. Root alone can become another user. Errors: what keyd says, kNotFound
+// (no such folder, or no keyd beside this program), kPermissionDenied, kIo.
+Result<std::string> RunKeyd(const KeydCall& call);
 
 }  // namespace keyward::keyctl

@@ -6,6 +6,7 @@
 
 #include "keyctl/keyctl.h"
 #include "keyctl/keyd_process.h"
+#include "keyctl/secret_input.h"
 #include "policy/system_names.h"
 
 namespace {
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
       .connect = [] { return AdminClient::Connect(); },
       .wait_for_keyd = [](std::chrono::milliseconds patience) { return WaitForKeyd({}, patience); },
       .run_keyd = keyctl::RunKeyd,
+      .ask_secret = keyctl::AskSecret,
       .names = names};
   const keyctl::ExitCode code =
       keyctl::RunKeyctl(std::vector<std::string>(argv + 1, argv + argc), environment);

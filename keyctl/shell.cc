@@ -24,8 +24,27 @@ std::string SeeListFor(const CLI::App& command) {
   return "see 'keyctl key list'";
 }
 
+// Where a backup makes another one than elsewhere.
+std::optional<std::string> BackupRemedy(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kAuthenticationFailed:
+    case ErrorCode::kDataCorrupt:
+    case ErrorCode::kMalformed:
+      return "use the right file and key, or another copy";
+    case ErrorCode::kExpired:
+      return "make another certificate";
+    case ErrorCode::kAlreadyExists:
+      return "choose another place";
+    default:
+      return std::nullopt;
+  }
+}
+
 // What to do about `error` of `command`, for one who administers keyd.
 std::string Remedy(const Error& error, const CLI::App& command) {
+  const std::optional<std::string> of_backup =
+      command.get_parent()->get_name() == "backup" ? BackupRemedy(error.code()) : std::nullopt;
+  if (of_backup) return *of_backup;
   switch (error.code()) {
     case ErrorCode::kInvalidArgument:
       return SeeHelpOf(command);

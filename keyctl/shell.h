@@ -96,5 +96,8 @@ void AddAuditCommands(CLI::App& app, Shell& shell);
 // Of `keyctl policy`.
 void AddPcrCommands(CLI::App& policy_app, Shell& shell);
 void AddSealCommands(CLI::App& app, Shell& shell);
+void AddBackupCommands(CLI::App& app, Shell& shell);
+// Of `keyctl backup`.
+void AddDrillCommand(CLI::App& backup, Shell& shell);
 
 }  // namespace keyward::keyctl

@@ -1,9 +1,9 @@
 #include "keyd/initialise.h"
 
-#include <future>
 #include <utility>
 
 #include "core/file.h"
+#include "keyd/ask.h"
 #include "keyd/master_key.h"
 #include "keyd/master_record.h"
 #include "keyd/store.h"
@@ -12,18 +12,6 @@ namespace keyward {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Runs `work` on a thread of the custodian and waits for it.
-Result<void> RunOn(CustodianPool& pool, std::function<Result<void>(Custodian&)> work) {
-  auto answer = std::make_shared<std::promise<Result<void>>>();
-  KEYWARD_TRY(pool.Submit(
-      0, [answer, work = std::move(work)](Result<Custodian*> custodian) -> Result<void> {
-        Result<void> outcome = custodian ? work(**custodian) : Fail(custodian.error());
-        answer->set_value(outcome);
-        return outcome;
-      }));
-  return answer->get_future().get();
-}
 
 Result<CustodianPool*> Find(KeyRingPools& pools, const std::string& custodian) {
   const auto found = pools.find(custodian);
@@ -52,7 +40,7 @@ Result<void> CleanUp(KeyRingPools& pools, const fs::path& directory) {
   KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-shm")));
   if (!draft) return {};
   KEYWARD_ASSIGN(CustodianPool* const pool, Find(pools, draft->custodian));
-  KEYWARD_TRY(RunOn(
+  KEYWARD_TRY(AskAndWait<void>(
       *pool, [&draft](Custodian& custodian) { return RemoveFromHardware(custodian, *draft); }));
   return RemoveFile(directory / kMasterDraft);
 }
@@ -86,6 +74,18 @@ Result<StoredState> StateToAdopt(const fs::path& directory, bool adopt) {
   return state;
 }
 
+// What the new store begins with.
+Result<StoredState> FirstState(const fs::path& directory, const Initialisation& wanted) {
+  if (!wanted.restored) return StateToAdopt(directory, wanted.adopt);
+  KEYWARD_ASSIGN(const bool there, FileExists(directory / kStateFile));
+  if (there) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "there is a state.db already: move it away, or restore into another directory");
+  }
+  KEYWARD_TRY(CheckNothingIsLeft(directory));
+  return *wanted.restored;
+}
+
 struct HardwarePart {
   Bytes record;
   uint64_t counter = 0;
@@ -95,7 +95,7 @@ Result<HardwarePart> MakeInHardware(CustodianPool& pool, const MasterRecord& dra
                                     const MasterKey& master,
                                     const std::optional<PublicKey>& authority) {
   HardwarePart part;
-  KEYWARD_TRY(RunOn(pool, [&](Custodian& custodian) -> Result<void> {
+  KEYWARD_TRY(AskAndWait<void>(pool, [&](Custodian& custodian) -> Result<void> {
     KEYWARD_ASSIGN(part.counter, custodian.counter().Create(draft.counter));
     KEYWARD_ASSIGN(part.record,
                    custodian.master_sealer().SealMaster(draft.seal, master.bytes(), authority));
@@ -125,7 +125,7 @@ Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
                  ReadMasterRecord(directory / kMasterFile));
   if (there) return Fail(ErrorCode::kAlreadyExists, "there is a master key already");
   KEYWARD_ASSIGN(CustodianPool* const pool, Find(pools, wanted.custodian));
-  KEYWARD_ASSIGN(const StoredState state, StateToAdopt(directory, wanted.adopt));
+  KEYWARD_ASSIGN(const StoredState state, FirstState(directory, wanted));
   KEYWARD_TRY(CleanUp(pools, directory));
 
   KEYWARD_ASSIGN(const MasterKey master, MasterKey::Make(rng));

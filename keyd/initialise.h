@@ -16,9 +16,10 @@ inline constexpr const char* kStateFile = "state.db";
 inline constexpr const char* kStateDraft = "state.db.new";
 
 struct Initialisation {
-  std::string custodian;               // "hsm" or "tpm", where the master key goes
-  std::optional<PublicKey> authority;  // of PCR policies, for a TPM
-  bool adopt = false;                  // take over a store that has no MAC yet
+  std::string custodian;                               // "hsm" or "tpm", where the master key goes
+  std::optional<PublicKey> authority;                  // of PCR policies, for a TPM
+  bool adopt = false;                                  // take over a store that has no MAC yet
+  std::optional<StoredState> restored = std::nullopt;  // of a backup; only where no store is
 };
 
 // Makes a master key and its counter in the hardware, and a store under it; removes what an earlier

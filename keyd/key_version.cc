@@ -2,8 +2,9 @@
 
 #include <sodium.h>
 
-#include <array>
 #include <utility>
+
+#include "keyd/ed25519_seed.h"
 
 namespace keyward {
 
@@ -17,15 +18,9 @@ Bytes SealContext(const std::string& key, const KeyId& id) {
 Result<GeneratedKey> GenerateSealedKey(Custodian& custodian, const std::string& key,
                                        const KeyId& id, Rng& rng) {
   KEYWARD_ASSIGN(const SecretBytes seed, SecretBytes::Random(crypto_sign_SEEDBYTES, rng));
-  KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(crypto_sign_SECRETKEYBYTES));
-  std::array<uint8_t, crypto_sign_PUBLICKEYBYTES> public_half{};
-  if (crypto_sign_seed_keypair(public_half.data(), secret.RevealSecretForWriting().data(),
-                               seed.RevealSecret().data()) != 0) {
-    return Fail(ErrorCode::kInternal, "making an Ed25519 pair failed");
-  }
-  KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromEd25519(public_half));
+  KEYWARD_ASSIGN(Ed25519Pair pair, PairOfSeed(seed));
   KEYWARD_ASSIGN(Bytes blob, custodian.sealer().Seal(seed, SealContext(key, id)));
-  return GeneratedKey{std::move(blob), std::move(public_key)};
+  return GeneratedKey{std::move(blob), std::move(pair.public_key)};
 }
 
 KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key,
@@ -143,17 +138,13 @@ Result<void> KeyVersion::Unseal(Custodian& custodian) {
   if (IsUnsealed()) return {};
   KEYWARD_ASSIGN(const SecretBytes seed,
                  custodian.sealer().Unseal(record_.reference, SealContext(key_.name, id())));
-  KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(crypto_sign_SECRETKEYBYTES));
-  std::array<uint8_t, crypto_sign_PUBLICKEYBYTES> public_half{};
-  if (seed.size() != crypto_sign_SEEDBYTES ||
-      crypto_sign_seed_keypair(public_half.data(), secret.RevealSecretForWriting().data(),
-                               seed.RevealSecret().data()) != 0 ||
-      PublicKey::FromEd25519(public_half) != public_key_) {
+  KEYWARD_ASSIGN(Ed25519Pair pair, PairOfSeed(seed));
+  if (pair.public_key != public_key_) {
     return Fail(ErrorCode::kDataCorrupt, "the sealed key is not the one that was recorded");
   }
   const std::lock_guard lock(mutex_);
   KEYWARD_TRY(CheckUsable());  // a revocation in between must find nothing to wipe later
-  unsealed_ = std::move(secret);
+  unsealed_ = std::move(pair.secret);
   return {};
 }
 

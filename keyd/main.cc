@@ -12,6 +12,7 @@
 #include "keyd/initialise.h"
 #include "keyd/log.h"
 #include "keyd/process.h"
+#include "keyd/recover.h"
 #include "keyd/version.h"
 #include "policy/security_yaml.h"
 #include "policy/system_names.h"
@@ -29,6 +30,8 @@ struct Arguments {
   std::string init_custodian;  // empty: serve
   std::string pcr_authority;
   bool adopt = false;
+  std::string backup_step;  // empty: nothing with a backup
+  backup::RecoveryInput input;
 };
 
 Result<policy::Policy> ReadPolicy(const std::string& path) {
@@ -78,7 +81,8 @@ Result<void> Serve(const Arguments& arguments) {
   Service service(daemon);
   AdminService admin(daemon, service, *unsealer, attestation,
                      [&arguments] { return ReadPolicy(arguments.config); });
-  bus::BusServer bus({daemon, service, admin, clock.Monotonic()});
+  backup::BackupService backups(daemon, arguments.state);
+  bus::BusServer bus({daemon, service, admin, backups, clock.Monotonic()});
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
   const Result<void> ran =
@@ -96,6 +100,16 @@ Result<void> Serve(const Arguments& arguments) {
   return {};
 }
 
+Result<Initialisation> WantedBy(const Arguments& arguments) {
+  Initialisation wanted{
+      .custodian = arguments.init_custodian, .authority = std::nullopt, .adopt = arguments.adopt};
+  if (!arguments.pcr_authority.empty()) {
+    KEYWARD_ASSIGN(const std::string pem, ReadTextFile(arguments.pcr_authority, kMaxPem));
+    KEYWARD_ASSIGN(wanted.authority, PublicKey::FromPem(pem));
+  }
+  return wanted;
+}
+
 // keyctl init: makes the master key, and ends.
 Result<void> Initialise(const Arguments& arguments) {
   KEYWARD_TRY(SilenceTpmLibrary());
@@ -106,12 +120,52 @@ Result<void> Initialise(const Arguments& arguments) {
   const SystemClock clock;
   SystemRng rng;
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
-  Initialisation wanted{arguments.init_custodian, std::nullopt, arguments.adopt};
-  if (!arguments.pcr_authority.empty()) {
-    KEYWARD_ASSIGN(const std::string pem, ReadTextFile(arguments.pcr_authority, kMaxPem));
-    KEYWARD_ASSIGN(wanted.authority, PublicKey::FromPem(pem));
-  }
+  KEYWARD_ASSIGN(const Initialisation wanted, WantedBy(arguments));
   return Initialise(wanted, pools, arguments.state, rng);
+}
+
+Result<std::string> RunBackupStep(const Arguments& arguments) {
+  if (arguments.backup_step == "show") return ShowBackup(arguments.input);
+  KEYWARD_ASSIGN(const policy::Policy policy, ReadPolicy(arguments.config));
+  KEYWARD_ASSIGN(Initialisation wanted, WantedBy(arguments));
+  SystemRng rng;
+  return Recover({.input = arguments.input,
+                  .state_directory = arguments.state,
+                  .wanted = std::move(wanted),
+                  .for_good = arguments.backup_step == "restore"},
+                 policy, rng);
+}
+
+// keyctl backup restore and drill: prints what it came to, and ends.
+Result<void> OpenBackup(const Arguments& arguments) {
+  KEYWARD_TRY(SilenceTpmLibrary());
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_TRY(ProbeSecretMemory());
+  KEYWARD_ASSIGN(const std::string report, RunBackupStep(arguments));
+  fmt::print("{}\n", report);
+  return {};
+}
+
+// What keyd is to do, and what it says it cannot do when it fails.
+struct Work {
+  Result<void> (*run)(const Arguments&);
+  const char* failure;
+};
+
+Work WorkOf(const Arguments& arguments) {
+  if (!arguments.backup_step.empty()) return {OpenBackup, "cannot open the backup"};
+  if (!arguments.init_custodian.empty()) return {Initialise, "cannot initialise"};
+  return {Serve, "cannot start"};
+}
+
+void AddBackupOptions(CLI::App& app, Arguments& arguments) {
+  app.add_option("--backup", arguments.backup_step, "open a backup, and end; keyctl backup does it")
+      ->check(CLI::IsMember({"show", "rehearse", "restore"}));
+  app.add_option("--backup-fd", arguments.input.backup, "with --backup: its open descriptor");
+  app.add_option("--recovery-key-fd", arguments.input.key,
+                 "with --backup: the recovery key's, PEM");
+  app.add_option("--passphrase-fd", arguments.input.passphrase,
+                 "with --backup: the one that the key's passphrase is read from");
 }
 
 int Main(int argc, char** argv) {
@@ -131,6 +185,7 @@ int Main(int argc, char** argv) {
                  "with --init tpm: public key (PEM) of who signs PCR policies");
   app.add_flag("--adopt", arguments.adopt,
                "with --init: take over a state.db that has no master key yet");
+  AddBackupOptions(app, arguments);
   app.set_version_flag("--version", kVersionText);
   try {
     app.parse(argc, argv);
@@ -141,12 +196,12 @@ int Main(int argc, char** argv) {
     LogLine(LogLevel::kError, "libsodium does not start");
     return kCannotStart;
   }
-  const bool serve = arguments.init_custodian.empty();
-  const Result<void> done = serve ? Serve(arguments) : Initialise(arguments);
+  const Work work = WorkOf(arguments);
+  const Result<void> done = work.run(arguments);
   if (done) return 0;
-  LogError(serve ? "cannot start" : "cannot initialise", done.error(), LogLevel::kError);
+  LogError(work.failure, done.error(), LogLevel::kError);
   // For keyctl, which tells the admin.
-  if (!serve) fmt::print("{} {}\n", Name(done.error().code()), done.error().message());
+  if (work.run != Serve) fmt::print("{} {}\n", Name(done.error().code()), done.error().message());
   return kCannotStart;
 }
 

@@ -14,7 +14,8 @@ namespace keyward {
 enum class Subkey : uint64_t {
   kStoreMac = 1,
   kWrapping = 2,
-  kCheck = 6,  // not secret: shows which master key something belongs to
+  kCheck = 6,   // not secret: shows which master key something belongs to
+  kBackup = 7,  // tells backups of this service from others
 };
 
 // kMasterKeySize random bytes. Subkeys come from libsodium's crypto_kdf: keyed BLAKE2b-256 of

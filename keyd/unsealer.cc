@@ -252,8 +252,8 @@ void Unsealer::OnHealthy(CustodianPool& custodian) {
   daemon_.vault->keys().SweepPending(custodian);
 }
 
-Result<StoreKeys> Unsealer::KeysFrom(SecretBytes bytes) const {
-  KEYWARD_ASSIGN(const MasterKey master, MasterKey::FromBytes(std::move(bytes)));
+Result<MasterKey> Unsealer::CheckedMaster(SecretBytes bytes) const {
+  KEYWARD_ASSIGN(MasterKey master, MasterKey::FromBytes(std::move(bytes)));
   KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
   if (!check.Equals(record_.check)) {
     return Fail(Error(ErrorCode::kDataCorrupt,
@@ -261,6 +261,10 @@ Result<StoreKeys> Unsealer::KeysFrom(SecretBytes bytes) const {
                       "put back the master-key file that belongs to it, or restore a backup")
                     .WithAction(Action::kProvision));
   }
+  return master;
+}
+
+Result<StoreKeys> Unsealer::KeysFrom(const MasterKey& master) const {
   StoreKeys keys;
   KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
   KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
@@ -288,15 +292,26 @@ void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
 }
 
 Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
-  KEYWARD_ASSIGN(StoreKeys keys, KeysFrom(std::move(released.master)));
+  KEYWARD_ASSIGN(const MasterKey master, CheckedMaster(std::move(released.master)));
+  KEYWARD_ASSIGN(StoreKeys keys, KeysFrom(master));
+  KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
   KEYWARD_ASSIGN(std::unique_ptr<Store> store,
                  Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
   KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
   const auto confirm = [this](uint64_t epoch, const Done& done) { ConfirmEpoch(epoch, done); };
   const auto rules = [this](std::string_view key) { return daemon_.policy->RotationOf(key); };
   const auto changed = [this](const VersionChange& change) { daemon_.OnVersionChanged(change); };
-  return Vault::Create({std::move(store), released.counter, confirm, record_.custodian,
-                        daemon_.pools, daemon_.clock, daemon_.rng, daemon_.post, rules, changed});
+  return Vault::Create({std::move(store),
+                        released.counter,
+                        confirm,
+                        record_.custodian,
+                        daemon_.pools,
+                        daemon_.clock,
+                        daemon_.rng,
+                        daemon_.post,
+                        rules,
+                        changed,
+                        {std::move(backup_key), record_.check, record_.custodian}});
 }
 
 void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {

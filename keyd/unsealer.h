@@ -86,7 +86,9 @@ class Unsealer {
 
   CustodianPool& pool() const { return *daemon_.pools.at(record_.custodian); }
   std::filesystem::path SealMark() const { return directory_ / "sealed"; }
-  Result<StoreKeys> KeysFrom(SecretBytes master) const;
+  // Errors: kDataCorrupt (another master key than this state directory's).
+  Result<MasterKey> CheckedMaster(SecretBytes bytes) const;
+  Result<StoreKeys> KeysFrom(const MasterKey& master) const;
   Result<std::unique_ptr<Vault>> OpenVault(Released released);
   // What the vault's journal asks for; the unsealer outlives every vault that it opened.
   void ConfirmEpoch(uint64_t epoch, const Done& done);

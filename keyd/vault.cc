@@ -6,6 +6,7 @@ namespace keyward {
 
 Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
   std::unique_ptr<Vault> vault(new Vault);
+  vault->backup_ = std::move(parts.backup);
   vault->store_ = std::move(parts.store);
   vault->journal_ = std::make_shared<Journal>(*vault->store_, std::move(parts.confirm),
                                               vault->store_->epoch() != parts.counter);

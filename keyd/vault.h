@@ -14,6 +14,13 @@
 
 namespace keyward {
 
+// Whose state it is, for backups of it.
+struct BackupIdentity {
+  SecretBytes key;     // Subkey::kBackup
+  Bytes service;       // Subkey::kCheck
+  std::string master;  // custodian of the master key
+};
+
 // Belongs to the bus thread. Its end seals: what waits is told so, and no key stays unsealed.
 class Vault {
  public:
@@ -28,6 +35,7 @@ class Vault {
     KeyRing::Post post;
     RotationRulesOf rules;
     std::function<void(const VersionChange&)> version_changed;
+    BackupIdentity backup = {};
   };
   // Errors: kDataCorrupt, kIo.
   static Result<std::unique_ptr<Vault>> Create(Parts parts);
@@ -40,10 +48,15 @@ class Vault {
   KeyRing& keys() { return *keys_; }
   RotationSchedule& schedule() { return *schedule_; }
   ServiceKey& service_key() { return *service_key_; }
+  const BackupIdentity& backup() const { return backup_; }
+  // What is on disk, and its epoch. Errors: kIo, kDataCorrupt.
+  Result<StoredState> Load() { return store_->Load(); }
+  uint64_t epoch() const { return store_->epoch(); }
 
  private:
   Vault() = default;
 
+  BackupIdentity backup_;
   std::unique_ptr<Store> store_;
   std::shared_ptr<Journal> journal_;
   std::unique_ptr<Registry> registry_;

@@ -1,9 +1,11 @@
 #include "keyd/bus/admin_object.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
+#include "dbus/memfd.h"
 #include "keyd/bus/reply.h"
 #include "keyd/bus/session_object.h"
 
@@ -251,6 +253,39 @@ void AdminObject::Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t
   Attestation& attestation = context_.admin.attestation();
   if (nonce.bytes.empty()) return tell(attestation.QuoteOfBoot());
   attestation.MakeQuote(std::move(nonce.bytes), caller.uid, tell);
+}
+
+void AdminObject::CreateBackup(
+    sdbus::Result<sdbus::UnixFd, std::vector<uint8_t>, HeldRows, LeftOutRows>&& result,
+    ByteArray certificates) {
+  const policy::Caller caller = Admin();
+  const Reply<sdbus::UnixFd, std::vector<uint8_t>, HeldRows, LeftOutRows> reply(context_.connection,
+                                                                                std::move(result));
+  context_.backups.Create(
+      certificates.bytes, caller.uid, [reply](const Result<backup::MadeBackup>& made) {
+        if (!made) return reply.SendError(made.error());
+        Result<UniqueFd> file = WriteMemfd(std::array{ByteView(made->der)});
+        if (!file) return reply.SendError(file.error());
+        reply.Send(sdbus::UnixFd(file->Release(), sdbus::adopt_fd), ToBytes(made->manifest.id),
+                   HeldBy(made->manifest), LeftOutOf(made->manifest));
+      });
+}
+
+void AdminObject::CheckBackup(
+    sdbus::Result<bool, std::vector<uint8_t>, uint64_t, ProofRows>&& result, ByteArray digest,
+    ByteArray origin) {
+  const policy::Caller caller = Admin();
+  const backup::BackupClaim claim{Unwrap(ToDigest(digest.bytes)), Unwrap(ToDigest(origin.bytes))};
+  const Reply<bool, std::vector<uint8_t>, uint64_t, ProofRows> reply(context_.connection,
+                                                                     std::move(result));
+  context_.backups.Check(
+      claim, caller.uid, [reply](const Result<backup::BackupStanding>& standing) {
+        if (!standing) return reply.SendError(standing.error());
+        const auto& latest = standing->latest;
+        const auto created = latest ? latest->created.time_since_epoch().count() : 0;
+        reply.Send(standing->is_own, latest ? ToBytes(latest->id) : Bytes(),
+                   static_cast<uint64_t>(created), ToRows(standing->proofs));
+      });
 }
 
 }  // namespace keyward::bus

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dbus/generated/adaptor.h"
+#include "keyd/bus/backup_rows.h"
 #include "keyd/bus/context.h"
 
 namespace keyward::bus {
@@ -52,6 +53,12 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   void Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t>, PcrRows,
                             std::vector<uint8_t>>&& result,
               ByteArray nonce) override;
+
+  void CreateBackup(
+      sdbus::Result<sdbus::UnixFd, std::vector<uint8_t>, HeldRows, LeftOutRows>&& result,
+      ByteArray certificates) override;
+  void CheckBackup(sdbus::Result<bool, std::vector<uint8_t>, uint64_t, ProofRows>&& result,
+                   ByteArray digest, ByteArray origin) override;
 
   // Answer a call with what it came to.
   AdminService::Ended TellEnded(sdbus::Result<uint32_t>&& result);

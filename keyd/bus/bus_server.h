@@ -18,6 +18,7 @@ struct BusServerParts {
   Daemon& daemon;
   Service& service;
   AdminService& admin;
+  backup::BackupService& backups;
   MonotonicTime started;
 };
 

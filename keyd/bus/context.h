@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "keyd/admin_service.h"
+#include "keyd/backup/backup_service.h"
 #include "keyd/bus/callers.h"
 #include "keyd/service.h"
 
@@ -16,6 +17,7 @@ struct Context {
   Daemon& daemon;
   Service& service;
   AdminService& admin;
+  backup::BackupService& backups;
   MonotonicTime started;
 };
 

@@ -28,6 +28,8 @@ class FakeAdmin final : public AdminClient {
     PcrSummary pcrs;
     std::optional<SignedPcrPolicy> added;
     std::optional<Quote> quote;
+    CreatedBackup backup;
+    BackupCheck check;
     std::vector<std::string> calls;  // "RevokeKey frontend all"
   };
 
@@ -101,6 +103,12 @@ class FakeAdmin final : public AdminClient {
     KEYWARD_TRY(Answer("Attest " + ToHex(nonce)));
     if (!state_.quote) return Fail(ErrorCode::kNotSupported, "there is no TPM");
     return *state_.quote;
+  }
+  Result<CreatedBackup> CreateBackup(const std::string& certificates) override {
+    return Answer("CreateBackup " + certificates, state_.backup);
+  }
+  Result<BackupCheck> CheckBackup(const Bytes& digest, const Bytes& origin) override {
+    return Answer("CheckBackup " + ToHex(digest) + " " + ToHex(origin), state_.check);
   }
   Result<uint32_t> ZeroizeAll() override { return Answer("ZeroizeAll", state_.ended); }
   Result<void> Unseal() override { return Answer("Unseal"); }

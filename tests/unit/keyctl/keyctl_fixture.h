@@ -1,6 +1,8 @@
 // Runs keyctl as a shell would, against a FakeAdmin.
 #pragma once
 
+#include <unistd.h>
+
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -27,33 +29,50 @@ class OnlyRoot final : public policy::NameResolver {
   }
 };
 
+// What can be read from each descriptor, from where it stands.
+inline std::vector<std::string> ContentsOf(const std::vector<int>& descriptors) {
+  std::vector<std::string> contents;
+  for (const int fd : descriptors) {
+    std::string text(4096, ' ');
+    const ssize_t size = read(fd, text.data(), text.size());
+    text.resize(size < 0 ? 0 : static_cast<size_t>(size));
+    contents.push_back(std::move(text));
+  }
+  return contents;
+}
+
 class KeyctlTest : public ::testing::Test {
  protected:
   keyctl::ExitCode Run(const std::vector<std::string>& arguments) {
     out_.str("");
     err_.str("");
-    keyctl::Environment environment{.in = in_,
-                                    .out = out_,
-                                    .err = err_,
-                                    .in_is_terminal = terminal_,
-                                    .color = color_,
-                                    .connect = [this]() -> Result<std::unique_ptr<AdminClient>> {
-                                      if (connect_error_) return Fail(*connect_error_);
-                                      return std::make_unique<FakeAdmin>(keyd_);
-                                    },
-                                    .wait_for_keyd =
-                                        [this](std::chrono::milliseconds patience) {
-                                          waited_ = patience;
-                                          return Result<void>();
-                                        },
-                                    .run_keyd = [this](const std::vector<std::string>& with,
-                                                       const std::string& state) -> Result<void> {
-                                      keyd_run_ = with;
-                                      keyd_run_.push_back("in " + state);
-                                      if (keyd_error_) return Fail(*keyd_error_);
-                                      return {};
-                                    },
-                                    .names = names_};
+    keyctl::Environment environment{
+        .in = in_,
+        .out = out_,
+        .err = err_,
+        .in_is_terminal = terminal_,
+        .color = color_,
+        .connect = [this]() -> Result<std::unique_ptr<AdminClient>> {
+          if (connect_error_) return Fail(*connect_error_);
+          return std::make_unique<FakeAdmin>(keyd_);
+        },
+        .wait_for_keyd =
+            [this](std::chrono::milliseconds patience) {
+              waited_ = patience;
+              return Result<void>();
+            },
+        .run_keyd = [this](const keyctl::KeydCall& call) -> Result<std::string> {
+          keyd_run_ = call.arguments;
+          keyd_run_.push_back("in " + call.state_directory);
+          given_ = testing_support::ContentsOf(call.descriptors);
+          if (keyd_error_) return Fail(*keyd_error_);
+          return keyd_answer_;
+        },
+        .ask_secret = [this](const std::string& question) -> Result<SecretBytes> {
+          asked_.push_back(question);
+          return SecretBytes::CopyOf(AsBytes(typed_));
+        },
+        .names = names_};
     return keyctl::RunKeyctl(arguments, environment);
   }
 
@@ -67,6 +86,10 @@ class KeyctlTest : public ::testing::Test {
   std::chrono::milliseconds waited_{};
   std::vector<std::string> keyd_run_;  // what a keyd was run with
   std::optional<Error> keyd_error_;
+  std::string keyd_answer_;         // what it printed
+  std::vector<std::string> given_;  // what its descriptors read as
+  std::vector<std::string> asked_;  // questions at the terminal
+  std::string typed_ = "typed";
   std::istringstream in_;
   std::ostringstream out_;
   std::ostringstream err_;

@@ -44,6 +44,10 @@ TEST_F(UsageTest, EveryLevelHasHelpWithExamples) {
                                                         {"policy"},
                                                         {"policy", "check"},
                                                         {"policy", "reload"},
+                                                        {"backup"},
+                                                        {"backup", "create"},
+                                                        {"backup", "drill"},
+                                                        {"backup", "restore"},
                                                         {"audit"},
                                                         {"audit", "verify"},
                                                         {"audit", "show"}};

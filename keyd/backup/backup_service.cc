@@ -1,0 +1,164 @@
+#include "keyd/backup/backup_service.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <set>
+#include <utility>
+
+#include "core/encoding.h"
+#include "keyd/ask.h"
+#include "keyd/backup/gathering.h"
+#include "keyd/backup/mac.h"
+#include "keyd/backup/restore.h"
+#include "keyd/log.h"
+#include "keyd/version.h"
+
+namespace keyward::backup {
+namespace {
+
+constexpr size_t kProbeSize = 32;  // as the private half of an Ed25519 key
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return {};
+  return name.data();
+}
+
+// What is still being made is in no backup, and neither is what a sealed version is sealed as.
+StoredState ForBackup(StoredState state) {
+  std::set<std::string> sealed;
+  for (const KeyRecord& key : state.keys) {
+    if (key.custody == Custody::kSealed) sealed.insert(key.name);
+  }
+  std::erase_if(state.versions, [](const VersionRecord& version) {
+    return version.spki.empty();  // announced, and not made yet
+  });
+  std::set<std::string> with_versions;
+  for (VersionRecord& version : state.versions) {
+    with_versions.insert(version.key);
+    if (sealed.contains(version.key)) version.reference.clear();
+  }
+  std::erase_if(state.keys,
+                [&](const KeyRecord& key) { return !with_versions.contains(key.name); });
+  return state;
+}
+
+// Runs on a thread of the custodian.
+Result<void> ProveSealing(Custodian& custodian, Rng& rng) {
+  KEYWARD_ASSIGN(const SecretBytes probe, SecretBytes::Random(kProbeSize, rng));
+  const Bytes context = ToBytes(AsBytes("keyward probe of a backup drill"));
+  KEYWARD_TRY(SealAndOpen(custodian, probe, context));
+  return {};
+}
+
+}  // namespace
+
+// A backup on its way.
+struct BackupService::Draft {
+  std::vector<RecoveryCertificate> recipients;
+  Manifest manifest;
+  std::optional<NewEnvelope> envelope = std::nullopt;
+  std::optional<ContentWriter> writer = std::nullopt;
+  BackupDigest digest{};
+
+  Sink ToEnvelope() {
+    return [this](ByteView plaintext) { return envelope->Write(plaintext); };
+  }
+};
+
+void BackupService::Create(ByteView pem, uint32_t caller,
+                           const std::function<void(Result<MadeBackup>)>& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  Result<std::vector<RecoveryCertificate>> parsed = RecoveryCertificate::FromPem(pem);
+  if (!parsed) return done(Fail(parsed.error()));
+  const Result<StoredState> state = (*vault)->Load();
+  if (!state) return done(Fail(state.error()));
+  auto draft = std::make_shared<Draft>(Draft{.recipients = std::move(*parsed),
+                                             .manifest = {.id = {},
+                                                          .created = daemon_.clock.Now(),
+                                                          .epoch = (*vault)->epoch(),
+                                                          .service = (*vault)->backup().service,
+                                                          .host = HostName(),
+                                                          .keyd = kVersionText,
+                                                          .master = (*vault)->backup().master,
+                                                          .state = ForBackup(*state)}});
+  daemon_.rng.Fill(draft->manifest.id);
+  GatherSecrets({daemon_.pools, daemon_.post, caller}, *state,
+                [this, draft, done](const Result<Secrets>& secrets) {
+                  if (!secrets) return done(Fail(secrets.error()));
+                  Fill(draft, *secrets, done);
+                });
+}
+
+Result<BackupDigest> BackupService::WriteBody(Draft& draft, const Secrets& secrets) {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
+  if (vault->epoch() != draft.manifest.epoch) {
+    return Fail(Error(ErrorCode::kBusy, "keys were changed while the backup was made: repeat it")
+                    .WithRetryAfter(100));
+  }
+  KEYWARD_TRY(CheckPairs(draft.manifest, secrets));
+  KEYWARD_ASSIGN(draft.envelope, NewEnvelope::Create(draft.recipients));
+  KEYWARD_ASSIGN(draft.writer, ContentWriter::Create(daemon_.rng));
+  KEYWARD_ASSIGN(draft.digest,
+                 draft.writer->WriteBody(draft.manifest, secrets, draft.envelope->header(),
+                                         draft.ToEnvelope()));
+  return draft.digest;
+}
+
+void BackupService::Fill(const std::shared_ptr<Draft>& draft, const Secrets& secrets,
+                         const Created& done) {
+  const Result<BackupDigest> digest = WriteBody(*draft, secrets);
+  if (!digest) return done(Fail(digest.error()));
+  daemon_.vault->service_key().Sign(StatementOf(*digest),
+                                    [this, draft, done](const Result<ServiceKey::Signed>& made) {
+                                      if (!made) return done(Fail(made.error()));
+                                      done(Finish(*draft, {made->key.spki(), made->signature}));
+                                    });
+}
+
+Result<MadeBackup> BackupService::Finish(Draft& draft, const Seal& seal) {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
+  const SecretBytes& key = vault->backup().key;
+  KEYWARD_ASSIGN(const BackupDigest origin, OriginOf(draft.digest, key));
+  KEYWARD_TRY(draft.writer->WriteTrailer(origin, seal, draft.ToEnvelope()));
+  KEYWARD_ASSIGN(Bytes der, draft.envelope->Finish());
+  KEYWARD_TRY(
+      WriteLatest(directory_, {draft.manifest.id, draft.manifest.created, draft.digest}, key));
+  for (const RecoveryCertificate& recipient : draft.recipients) {
+    Log(LogLevel::kNotice, "backup {} made for certificate {}", ToHex(draft.manifest.id),
+        ToHex(recipient.Fingerprint()));
+  }
+  return MadeBackup{std::move(der), std::move(draft.manifest)};
+}
+
+void BackupService::Check(const BackupClaim& claim, uint32_t caller,
+                          const std::function<void(Result<BackupStanding>)>& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  const Result<BackupDigest> own = OriginOf(claim.digest, (*vault)->backup().key);
+  if (!own) return done(Fail(own.error()));
+  const Result<std::optional<LatestBackup>> latest = ReadLatest(directory_, (*vault)->backup().key);
+  if (!latest) LogError("which backup is the latest is not known", latest.error());
+  auto standing = std::make_shared<BackupStanding>(BackupStanding{
+      .is_own = Equal(*own, claim.origin), .latest = latest.value_or(std::nullopt), .proofs = {}});
+  auto left = std::make_shared<size_t>(1);
+  const auto one_done = [standing, left, done] {
+    if (--*left == 0) done(std::move(*standing));
+  };
+  for (const auto& [name, pool] : daemon_.pools) {
+    if (!pool->configured()) continue;
+    ++*left;
+    Ask<void>(
+        *pool, caller, daemon_.post,
+        [&rng = daemon_.rng](Custodian& custodian) { return ProveSealing(custodian, rng); },
+        [standing, name = name, one_done](const Result<void>& sealed) {
+          standing->proofs.push_back({name, sealed});
+          one_done();
+        });
+  }
+  one_done();
+}
+
+}  // namespace keyward::backup

@@ -1,0 +1,16 @@
+// The bytes of a manifest. Integers are big-endian; docs/BACKUP_FORMAT.md has the table.
+#pragma once
+
+#include "keyd/backup/content.h"
+
+namespace keyward::backup {
+
+// Errors: kTooLarge (over kMaxManifest).
+Result<Bytes> EncodeManifest(const Manifest& manifest);
+
+// Whoever has a recovery certificate can have written it, so it is held to all that a store of
+// keyd's would be: names are names, versions belong to keys, public halves are keys of the right
+// algorithm, one version is active. Errors: kMalformed.
+Result<Manifest> DecodeManifest(ByteView bytes);
+
+}  // namespace keyward::backup
