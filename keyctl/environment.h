@@ -20,7 +20,7 @@ struct KeydCall {
   std::vector<std::string> arguments;
   std::string state_directory;
   // Open descriptors that it gets as 3, 4, ...: files that its user may not be able to open.
-  std::vector<int> descriptors = {};
+  std::vector<int> descriptors;
 };
 inline constexpr int kFirstDescriptor = 3;
 
