@@ -48,6 +48,9 @@ enum class EventKind : uint8_t {
   kBackupCreate,
   kBackupRestore,
   kAuditExport,
+  kAuditRestart,  // an admin vouched for a log that lacks records, and this one begins
+  kCallRefused,   // a call on the bus that the caller may not make
+  kPolicyPcr,     // a signed PCR policy was added
   // These the log writes itself.
   kAuditBegin,       // the first record: "format" and "log", the log's id
   kAuditCheckpoint,  // a signature over the chain

@@ -128,7 +128,16 @@ Result<void> Log::Add(Record record, Space space) {
     segments_.back().begins_with_checkpoint = record.checkpoint.has_value();
   }
   if (!record.checkpoint) ++unsigned_records_;
+  if (listener_) listener_(std::string_view(line).substr(0, line.size() - 1));
   return {};
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> Log::Segments() const {
+  std::vector<std::pair<uint64_t, uint64_t>> segments;
+  segments.reserve(segments_.size());
+  for (const Segment& segment : segments_) segments.emplace_back(segment.first_seq, segment.size);
+  segments.back().second = writer_->size();
+  return segments;
 }
 
 Result<void> Log::BeginSegmentIf(bool due) {

@@ -4,8 +4,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "audit/chain.h"
@@ -62,6 +65,11 @@ class Log {
   // The same for what has happened already and cannot be refused, as the end of a session: it may
   // use the reserve, which fills up again by itself once there is space.
   Result<void> AppendReserved(const Event& event);
+  // Whether an Append would find space just now; sets that aside. Errors: kResourceExhausted (as
+  // Append tells it), kIo.
+  Result<void> CheckRoom() { return MakeRoom(); }
+  // `listener` gets each line, without its newline, once it is on disk. It may not call the log.
+  void OnLine(std::function<void(std::string_view)> listener) { listener_ = std::move(listener); }
 
   // What to sign so that the signature answers for every record so far; nothing when the last
   // checkpoint already does. A later message takes the place of this one.
@@ -82,6 +90,12 @@ class Log {
   // The last record.
   const Head& head() const { return head_; }
   const LogId& id() const { return id_; }
+  // The last record that a checkpoint of this log is known to answer for; 0: none is known.
+  uint64_t signed_through() const { return signed_through_; }
+  // Nothing but the reserve is left.
+  bool full() const { return full_; }
+  // First records of its segments, and bytes in each; oldest first.
+  std::vector<std::pair<uint64_t, uint64_t>> Segments() const;
 
  private:
   enum class Space : uint8_t { kAhead, kReserve };
@@ -120,6 +134,7 @@ class Log {
   uint64_t unsigned_records_ = 0;
   uint64_t first_kept_ = 0;  // of the last retention record
   bool full_ = false;        // and that is noted
+  std::function<void(std::string_view)> listener_;
 };
 
 }  // namespace keyward::audit

@@ -60,6 +60,19 @@ std::string CurrentSender(const Object& object) {
 #endif
 }
 
+// The name of the method that `object` is handling just now; "" outside a call.
+template <class Object>
+std::string CurrentMember(const Object& object) {
+#if KEYWARD_SDBUS_2
+  const sdbus::Message message = object.getCurrentlyProcessedMessage();
+  const char* member = message.isValid() ? message.getMemberName() : nullptr;
+  return member == nullptr ? std::string() : std::string(member);
+#else
+  const sdbus::Message* message = object.getCurrentlyProcessedMessage();
+  return message == nullptr ? std::string() : message->getMemberName();
+#endif
+}
+
 // Calls `handler(sdbus::Message&)` for each message that `rule` matches, until the slot is gone.
 template <class Handler>
 [[nodiscard]] sdbus::Slot AddMatch(sdbus::IConnection& connection, const std::string& rule,

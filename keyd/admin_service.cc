@@ -5,11 +5,14 @@
 #include <utility>
 
 #include "core/encoding.h"
+#include "keyd/audit_events.h"
 #include "keyd/log.h"
 #include "policy/name_rules.h"
 
 namespace keyward {
 namespace {
+
+using audit::EventKind;
 
 Result<void> CheckName(std::string_view name) {
   if (policy::IsName(name)) return {};
@@ -42,12 +45,20 @@ bool StillAllowed(const policy::Policy& rules, const SessionInfo& session) {
 
 }  // namespace
 
+std::unexpected<Error> AdminService::Refuse(const audit::Event& event, Error why) {
+  daemon_.audit.RecordRefusal(event, why);
+  return Fail(std::move(why));
+}
+
 void AdminService::GenerateKey(const KeyRecord& key, uint32_t caller,
                                const KeyRing::VersionDone& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  if (Result<void> good = CheckName(key.name); !good) return done(Fail(good.error()));
-  if (key.name == policy::kServiceKeyName) return done(Fail(IsReserved()));
+  const audit::Event event = MakeEvent(EventKind::kKeyGenerate, caller, key.name);
+  if (const Result<void> good = CheckName(key.name); !good) {
+    return done(Refuse(event, good.error()));
+  }
+  if (key.name == policy::kServiceKeyName) return done(Refuse(event, IsReserved()));
   (*vault)->keys().Generate(key, caller,
                             [name = key.name, done](Result<std::shared_ptr<KeyVersion>> version) {
                               if (version) Log(LogLevel::kNotice, "key '{}' made", name);
@@ -74,19 +85,22 @@ void AdminService::PrepareKey(const std::string& name, uint32_t caller,
   (*vault)->keys().Prepare(name, caller, done);
 }
 
-void AdminService::ActivateKey(const std::string& name, const KeyRing::VersionDone& done) {
+void AdminService::ActivateKey(const std::string& name, uint32_t caller,
+                               const KeyRing::VersionDone& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  (*vault)->keys().Activate(name, done);
+  (*vault)->keys().Activate(name, caller, done);
 }
 
-void AdminService::RetireVersion(const std::string& name, uint32_t version, const Done& done) {
+void AdminService::RetireVersion(const std::string& name, uint32_t version, uint32_t caller,
+                                 const Done& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  (*vault)->keys().Retire(name, version, done);
+  (*vault)->keys().Retire(name, version, caller, done);
 }
 
-void AdminService::RevokeKey(const std::string& name, uint32_t version, const Ended& done) {
+void AdminService::RevokeKey(const std::string& name, uint32_t version, uint32_t caller,
+                             const Ended& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   auto ended = std::make_shared<uint32_t>(0);
@@ -99,14 +113,15 @@ void AdminService::RevokeKey(const std::string& name, uint32_t version, const En
     }
     tell({});
   };
-  const Result<std::vector<KeyId>> revoked = (*vault)->keys().Revoke(name, version, recorded);
+  const Result<std::vector<KeyId>> revoked =
+      (*vault)->keys().Revoke(name, version, caller, recorded);
   if (!revoked) return done(Fail(revoked.error()));
   *ended = EndDependants((*vault)->keys(), name, *revoked);
 }
 
 void AdminService::DestroyKey(const std::string& name, uint32_t version, uint32_t caller,
                               const Ended& done) {
-  RevokeKey(name, version, [this, name, version, caller, done](Result<uint32_t> ended) {
+  RevokeKey(name, version, caller, [this, name, version, caller, done](Result<uint32_t> ended) {
     const Result<Vault*> vault = daemon_.Unsealed();
     if (!ended || !vault) return done(ended ? Fail(vault.error()) : std::move(ended));
     (*vault)->keys().Destroy(
@@ -170,19 +185,21 @@ Result<void> AdminService::CheckEnrolment(const KeyRing& keys, const Registry& r
   return {};
 }
 
-void AdminService::EnrolModule(const std::string& module, const std::string& key,
+void AdminService::EnrolModule(const std::string& module, const std::string& key, uint32_t caller,
                                const Done& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  Result<void> good = CheckEnrolment((*vault)->keys(), (*vault)->registry(), module, key);
-  if (!good) return done(std::move(good));
-  (*vault)->registry().EnrolModule(module, key, [module, key, done](Result<void> enrolled) {
+  const Result<void> good = CheckEnrolment((*vault)->keys(), (*vault)->registry(), module, key);
+  if (!good) {
+    return done(Refuse(ModuleEvent(EventKind::kModuleEnrol, caller, module, key), good.error()));
+  }
+  (*vault)->registry().EnrolModule(module, key, caller, [module, key, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
     done(std::move(enrolled));
   });
 }
 
-void AdminService::RemoveModule(const std::string& module, const Ended& done) {
+void AdminService::RemoveModule(const std::string& module, uint32_t caller, const Ended& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   auto ended = std::make_shared<uint32_t>(0);
@@ -198,27 +215,30 @@ void AdminService::RemoveModule(const std::string& module, const Ended& done) {
         reason);
     *ended = EndSessionsWith(module, reason);
   }
-  (*vault)->registry().RemoveModule(module, Telling(done, ended));
+  (*vault)->registry().RemoveModule(module, caller, Telling(done, ended));
 }
 
-void AdminService::EnrolPeer(const std::string& peer, ByteView spki, const Done& done) {
+void AdminService::EnrolPeer(const std::string& peer, ByteView spki, uint32_t caller,
+                             const Done& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  if (Result<void> good = CheckName(peer); !good) return done(std::move(good));
+  const audit::Event event = MakeEvent(EventKind::kPeerEnrol, caller, peer);
+  if (const Result<void> good = CheckName(peer); !good) return done(Refuse(event, good.error()));
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
-  if (!key) return done(Fail(key.error()));
+  if (!key) return done(Refuse(event, key.error()));
   const PublicKey* current = (*vault)->registry().PeerKey(peer);
   if (current != nullptr && *current != *key) {
-    return done(Fail(ErrorCode::kAlreadyExists,
-                     "the peer is enrolled with another key; keyctl module remove it first"));
+    return done(
+        Refuse(event, {ErrorCode::kAlreadyExists,
+                       "the peer is enrolled with another key; keyctl module remove it first"}));
   }
-  (*vault)->registry().EnrolPeer(peer, *key, [peer, done](Result<void> enrolled) {
+  (*vault)->registry().EnrolPeer(peer, *key, caller, [peer, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
     done(std::move(enrolled));
   });
 }
 
-void AdminService::RemovePeer(const std::string& peer, const Ended& done) {
+void AdminService::RemovePeer(const std::string& peer, uint32_t caller, const Ended& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   auto ended = std::make_shared<uint32_t>(0);
@@ -226,7 +246,7 @@ void AdminService::RemovePeer(const std::string& peer, const Ended& done) {
     Log(LogLevel::kNotice, "peer '{}' removed", peer);
     *ended = EndSessionsWith(peer, Error(ErrorCode::kRevoked, "the peer was removed"));
   }
-  (*vault)->registry().RemovePeer(peer, Telling(done, ended));
+  (*vault)->registry().RemovePeer(peer, caller, Telling(done, ended));
 }
 
 uint32_t AdminService::EndSessionsWith(const std::string& name, const Error& reason) {
@@ -263,20 +283,30 @@ Result<std::vector<ModuleStatus>> AdminService::ListModules() const {
   return all;
 }
 
-Result<uint32_t> AdminService::EndSessions(std::optional<uint64_t> id, const std::string& module) {
+Result<uint32_t> AdminService::EndSessions(std::optional<uint64_t> id, const std::string& module,
+                                           uint32_t caller) {
+  audit::Event event =
+      ModuleEvent(EventKind::kSessionEnd, caller, module, id ? std::to_string(*id) : "");
   const Error reason(ErrorCode::kSessionClosed, "ended by an administrator");
   const uint32_t ended = daemon_.sessions.EndWhere(
       [&](const SessionInfo& session) {
         return (!id || session.id == *id) && (module.empty() || session.module == module);
       },
       reason);
-  if (id && ended == 0) return Fail(ErrorCode::kNotFound, "there is no such session");
+  if (id && ended == 0) {
+    return Refuse(event, {ErrorCode::kNotFound, "there is no such session"});
+  }
+  event.detail = {{"sessions", uint64_t{ended}}};
+  daemon_.audit.RecordDone(event);
   return ended;
 }
 
-Result<void> AdminService::ReloadPolicy() {
-  KEYWARD_ASSIGN(policy::Policy fresh, read_policy_());
-  daemon_.policy = std::make_shared<const policy::Policy>(std::move(fresh));
+Result<void> AdminService::ReloadPolicy(uint32_t caller) {
+  const audit::Event event = MakeEvent(EventKind::kPolicyReload, caller, "");
+  Result<policy::Policy> fresh = read_policy_();
+  if (!fresh) return Refuse(event, std::move(fresh).error());
+  KEYWARD_TRY(daemon_.audit.RecordOrWait(event));
+  daemon_.policy = std::make_shared<const policy::Policy>(std::move(*fresh));
   const Error reason(ErrorCode::kPermissionDenied, "the policy does not allow it any more");
   const policy::Policy& rules = *daemon_.policy;
   const uint32_t ended = daemon_.sessions.EndWhere(
@@ -288,33 +318,58 @@ Result<void> AdminService::ReloadPolicy() {
   return {};
 }
 
+Result<void> AdminService::AddPcrPolicy(const SignedPcrPolicy& policy, uint32_t caller) {
+  audit::Event event = MakeEvent(EventKind::kPolicyPcr, caller, "");
+  event.detail = {{"pcrs", uint64_t{ToBits(policy.pcrs)}},
+                  {"digest", audit::SafeText(ToHex(policy.digest))}};
+  KEYWARD_TRY(daemon_.audit.RecordOrWait(event));
+  const Result<void> added = unsealer_.AddPcrPolicy(policy);
+  if (!added) return Refuse(event, added.error());
+  attestation_.Renew();
+  return {};
+}
+
 uint32_t AdminService::EndEverything() {
   const Error reason(ErrorCode::kSealed, "the service was sealed");
   service_.CloseKeyChannels([](const KeyHandle&) { return true; }, reason);
-  return daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, reason);
+  const uint32_t ended = daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, reason);
+  service_.RecordEnded();
+  daemon_.audit.Close();
+  return ended;
 }
 
-Result<uint32_t> AdminService::Seal() {
+void AdminService::SignAudit(const Done& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  (*vault)->checkpoints().Sign(done);
+}
+
+void AdminService::TellSeal(const audit::Event& event) {
+  daemon_.audit.Flush();
+  daemon_.audit.RecordDone(event);
+  if (daemon_.vault == nullptr) return;
+  if (const Result<void> noted = daemon_.vault->journal().NoteAuditHead(); !noted) {
+    LogError("writing down how far the audit log has come", noted.error());
+  }
+}
+
+Result<uint32_t> AdminService::Seal(uint32_t caller) {
+  TellSeal(MakeEvent(EventKind::kServiceSeal, caller, ""));
   const Result<void> marked = unsealer_.Seal();
   const uint32_t ended = EndEverything();
   KEYWARD_TRY(marked);
   return ended;
 }
 
-void AdminService::Unseal(const Done& done) {
-  unsealer_.Unseal([this, done](const Result<void>& unsealed) {
+void AdminService::Unseal(uint32_t caller, const Done& done) {
+  unsealer_.Unseal(caller, [this, done](const Result<void>& unsealed) {
     if (unsealed) attestation_.Renew();
     done(unsealed);
   });
 }
 
-Result<void> AdminService::AddPcrPolicy(const SignedPcrPolicy& policy) {
-  KEYWARD_TRY(unsealer_.AddPcrPolicy(policy));
-  attestation_.Renew();
-  return {};
-}
-
-void AdminService::ZeroizeAll(const Ended& done) {
+void AdminService::ZeroizeAll(uint32_t caller, const Ended& done) {
+  TellSeal(MakeEvent(EventKind::kServiceSeal, caller, "zeroize"));
   auto ended = std::make_shared<uint32_t>(0);
   unsealer_.ZeroizeAll([tell = Telling(done, ended)](const Result<void>& destroyed) {
     if (destroyed) LogLine(LogLevel::kNotice, "zeroized: the master key is destroyed for ever");

@@ -22,7 +22,8 @@ struct ModuleStatus {
 };
 
 // Belongs to the bus thread. Revoking and removing end what depends on it before they return, and
-// tell `done` when that is on disk and confirmed. Errors of every call: kSealed.
+// tell `done` when that is on disk and confirmed. `caller` is the admin's uid, for the audit log,
+// which has what was asked for and what became of it. Errors of every call: kSealed.
 class AdminService {
  public:
   using PolicyReader = std::function<Result<policy::Policy>()>;
@@ -42,45 +43,54 @@ class AdminService {
   void RotateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
   // The two halves of a rotation: see KeyRing.
   void PrepareKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
-  void ActivateKey(const std::string& name, const KeyRing::VersionDone& done);
+  void ActivateKey(const std::string& name, uint32_t caller, const KeyRing::VersionDone& done);
   // Ends a version's grace period now, and the sessions that rest on it.
-  void RetireVersion(const std::string& name, uint32_t version, const Done& done);
+  void RetireVersion(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // version 0: all. Errors: kNotFound, kIo.
-  void RevokeKey(const std::string& name, uint32_t version, const Ended& done);
+  void RevokeKey(const std::string& name, uint32_t version, uint32_t caller, const Ended& done);
   void DestroyKey(const std::string& name, uint32_t version, uint32_t caller, const Ended& done);
 
   // Errors: kNotFound (the policy has no such module, or there is no such key), kInvalidArgument
   // (the policy does not grant it the key), kNotSupported (not an Ed25519 key), kAlreadyExists.
-  void EnrolModule(const std::string& module, const std::string& key, const Done& done);
+  void EnrolModule(const std::string& module, const std::string& key, uint32_t caller,
+                   const Done& done);
   // Errors of both removals: kNotFound, the journal's.
-  void RemoveModule(const std::string& module, const Ended& done);
+  void RemoveModule(const std::string& module, uint32_t caller, const Ended& done);
   // `spki`: DER SubjectPublicKeyInfo, Ed25519. Errors: kInvalidArgument (name), kMalformed,
   // kNotSupported, kAlreadyExists, the store's.
-  void EnrolPeer(const std::string& peer, ByteView spki, const Done& done);
-  void RemovePeer(const std::string& peer, const Ended& done);
+  void EnrolPeer(const std::string& peer, ByteView spki, uint32_t caller, const Done& done);
+  void RemovePeer(const std::string& peer, uint32_t caller, const Ended& done);
 
   Result<std::vector<ModuleStatus>> ListModules() const;
   std::vector<std::shared_ptr<LiveSession>> ListSessions() const { return daemon_.sessions.All(); }
   // By id, or all of a module's, or all. Errors: kNotFound (id).
-  Result<uint32_t> EndSessions(std::optional<uint64_t> id, const std::string& module);
+  Result<uint32_t> EndSessions(std::optional<uint64_t> id, const std::string& module,
+                               uint32_t caller);
 
   // The old policy stays in force when the new one does not hold; what the new one no longer allows
   // ends. Custodians are set up at start only. Errors: kConfiguration, kIo.
-  Result<void> ReloadPolicy();
+  Result<void> ReloadPolicy(uint32_t caller);
 
   // Ends every session and channel and wipes every key before it returns; stays so over restarts.
   // Gives the number of sessions that ended. Errors: kIo (sealed, but a restart will unseal).
-  Result<uint32_t> Seal();
+  Result<uint32_t> Seal(uint32_t caller);
   // The same, and what is stored becomes useless for ever. Errors: see Unsealer::ZeroizeAll.
-  void ZeroizeAll(const Ended& done);
+  void ZeroizeAll(uint32_t caller, const Ended& done);
   // Errors: why it stays sealed.
-  void Unseal(const Done& done);
+  void Unseal(uint32_t caller, const Done& done);
   // Errors: those of Unsealer::AddPcrPolicy.
-  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy);
+  Result<void> AddPcrPolicy(const SignedPcrPolicy& policy, uint32_t caller);
+  // Errors: those of AuditCheckpoints::Sign.
+  void SignAudit(const Done& done);
   Unsealer& unsealer() { return unsealer_; }
   Attestation& attestation() { return attestation_; }
 
  private:
+  // The error of a request that nothing after it tells.
+  std::unexpected<Error> Refuse(const audit::Event& event, Error why);
+  // The last record before the log closes, as far as keyd knows it.
+  void TellSeal(const audit::Event& event);
+  // Ends every session and channel, and with them the audit log.
   uint32_t EndEverything();
   uint32_t EndDependants(const KeyRing& keys, const std::string& key,
                          const std::vector<KeyId>& versions);

@@ -7,8 +7,6 @@
 namespace keyward {
 namespace {
 
-constexpr uint32_t kDaemonItself = 0xffffffff;  // its health checks have a share of their own
-
 // Whether an outcome says that the hardware does not serve, rather than that it refused.
 bool IsHardwareFailure(const Result<void>& outcome) {
   if (outcome) return false;

@@ -16,6 +16,9 @@
 
 namespace keyward {
 
+// Who asks for what nobody else did; no user's uid: (uid_t)-1.
+inline constexpr uint32_t kDaemonItself = 0xffffffff;
+
 struct CustodianStatus {
   std::string name;              // "hsm", "tpm"
   std::string description;       // empty until it was reached once

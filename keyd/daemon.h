@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "keyd/audit_trail.h"
 #include "keyd/boot.h"
 #include "keyd/channel_server.h"
 #include "keyd/key_ring.h"
@@ -19,6 +20,7 @@ struct Daemon {
   KeyRingPools& pools;
   SessionTable& sessions;
   ChannelServer& channels;
+  AuditTrail& audit;
   KeyRing::Post post;  // runs a function on the bus thread
   std::shared_ptr<const policy::Policy> policy;
   Boot boot;

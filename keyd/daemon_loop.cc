@@ -16,6 +16,7 @@ constexpr std::chrono::milliseconds kShortestDelay{100};
 constexpr std::chrono::milliseconds kLongestDelay{5000};
 constexpr std::chrono::seconds kCheckInterval{2};
 constexpr std::chrono::seconds kStartPatience{5};
+constexpr std::chrono::seconds kHeadInterval{60};
 constexpr int kHealthyInterval = 5;  // of those: hardware that serves is asked less often
 
 }  // namespace
@@ -95,6 +96,7 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
   if (now < next_check_) return;
   next_check_ = now + kCheckInterval;
   if (parts_.daemon.vault != nullptr) parts_.daemon.vault->schedule().Tick();
+  TendAudit(now);
   const bool ask_all = checks_++ % kHealthyInterval == 0;
   for (const auto& [name, pool] : parts_.daemon.pools) {
     const CustodianStatus status = pool->Status();
@@ -113,10 +115,23 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
   }
 }
 
+// How far the log has come is written down with every change; here, what else it holds.
+void DaemonLoop::TendAudit(MonotonicTime now) {
+  parts_.daemon.audit.Tick();
+  watch_.Look(parts_.daemon.pools, parts_.daemon.audit);
+  if (parts_.daemon.vault == nullptr) return;
+  parts_.daemon.vault->checkpoints().Tick();
+  if (now < next_head_) return;
+  next_head_ = now + kHeadInterval;
+  if (const Result<void> noted = parts_.daemon.vault->journal().NoteAuditHead(); !noted) {
+    LogError("writing down how far the audit log has come", noted.error());
+  }
+}
+
 void DaemonLoop::HandleSignal(int signal) {
   if (signal == SIGTERM || signal == SIGINT) stopping_ = true;
   if (signal != SIGHUP) return;
-  if (const Result<void> reloaded = parts_.admin.ReloadPolicy(); !reloaded) {
+  if (const Result<void> reloaded = parts_.admin.ReloadPolicy(kDaemonItself); !reloaded) {
     LogError("reading security.yaml again; the old one stays in force", reloaded.error());
   }
 }

@@ -3,6 +3,7 @@
 
 #include "keyd/attestation.h"
 #include "keyd/bus/bus_server.h"
+#include "keyd/custodian_watch.h"
 #include "keyd/post_queue.h"
 
 namespace keyward {
@@ -34,6 +35,7 @@ class DaemonLoop {
   Result<void> Appear();
   void Reconnect(MonotonicTime now);
   void CheckCustodians(MonotonicTime now);
+  void TendAudit(MonotonicTime now);
   void HandleSignal(int signal);
 
   const DaemonLoopParts parts_;
@@ -44,6 +46,8 @@ class DaemonLoop {
   std::chrono::milliseconds connect_delay_{100};
   MonotonicTime next_check_;
   int checks_ = 0;
+  CustodianWatch watch_;
+  MonotonicTime next_head_;
 };
 
 }  // namespace keyward

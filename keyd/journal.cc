@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "keyd/audit_events.h"
+
 namespace keyward {
 namespace {
 
@@ -9,20 +11,66 @@ Error SealedMeanwhile() {
   return {ErrorCode::kSealed, "the service was sealed before this was confirmed"};
 }
 
+Result<void> NoChange(StoreWriter& /*store*/) { return {}; }
+
 }  // namespace
 
-void Journal::Commit(Store::Change change, Done done) {
-  Push({std::move(change), std::move(done)});
+void Journal::Commit(Store::Change change, Event event, Done done) {
+  Push({std::move(change), std::move(event), Untold::kIsRefused, std::move(done)});
 }
 
-void Journal::CommitRegardless(Store::Change change, Done done) {
-  if (!current_ && !owed_) return Commit(std::move(change), std::move(done));
+void Journal::CommitRegardless(Store::Change change, Event event, Done done) {
+  Entry entry{std::move(change), std::move(event), Untold::kHolds, std::move(done)};
+  if (!current_ && !owed_) return Push(std::move(entry));
   // In the epoch that is not confirmed yet; a commit of a further one confirms it.
   const Result<void> written =
-      stopped_ ? Fail(SealedMeanwhile()) : store_.Commit(change, Store::Epoch::kStays);
-  if (!written) return done({false, written});
-  Commit([](StoreWriter&) -> Result<void> { return {}; },
-         [done = std::move(done)](const Outcome& outcome) { done({true, outcome.result}); });
+      stopped_ ? Fail(SealedMeanwhile()) : WriteTold(entry, Store::Epoch::kStays);
+  if (!written) return End(entry, {false, written});
+  Commit(NoChange, std::nullopt,
+         [this, entry](const Outcome& outcome) { End(entry, {true, outcome.result}); });
+}
+
+Result<void> Journal::Tell(Entry& entry, StoreWriter& store) {
+  if (entry.event && entry.untold == Untold::kHolds) {
+    trail_.RecordDone(*entry.event);
+  } else if (entry.event) {
+    KEYWARD_TRY(trail_.Record(*entry.event));
+  }
+  entry.told = true;
+  return trail_.is_open() ? store.PutAuditHead(trail_.log()->head()) : Result<void>();
+}
+
+Result<void> Journal::WriteTold(Entry& entry, Store::Epoch epoch) {
+  const auto change = [this, &entry](StoreWriter& store) -> Result<void> {
+    KEYWARD_TRY(entry.change(store));
+    return Tell(entry, store);
+  };
+  KEYWARD_TRY(store_.Commit(change, epoch));
+  if (trail_.is_open()) noted_head_ = trail_.log()->head().seq;
+  return {};
+}
+
+void Journal::TellFailure(const Entry& entry, const Outcome& outcome) {
+  if (!entry.event || outcome.result) return;
+  if (!entry.told) return trail_.RecordRefusal(*entry.event, outcome.result.error());
+  audit::Event failure = Failed(*entry.event, outcome.result.error());
+  if (failure.detail.size() < audit::kMaxDetails) {
+    failure.detail.push_back({"written", uint64_t{outcome.written}});
+  }
+  trail_.RecordDone(failure);
+}
+
+void Journal::End(const Entry& entry, const Outcome& outcome) {
+  TellFailure(entry, outcome);
+  entry.done(outcome);
+}
+
+Result<void> Journal::NoteAuditHead() {
+  if (!trail_.is_open() || trail_.log()->head().seq == noted_head_) return {};
+  const audit::Head head = trail_.log()->head();
+  KEYWARD_TRY(Note([&head](StoreWriter& store) { return store.PutAuditHead(head); }));
+  noted_head_ = head.seq;
+  return {};
 }
 
 Result<void> Journal::Note(const Store::Change& change) {
@@ -32,18 +80,18 @@ Result<void> Journal::Note(const Store::Change& change) {
 void Journal::Resume() {
   if (!owed_ || current_) return;
   // A commit of its own, since changes written meanwhile share the epoch that is confirmed first.
-  Commit([](StoreWriter&) -> Result<void> { return {}; }, [](const Outcome&) {});
+  Commit(NoChange, std::nullopt, [](const Outcome&) {});
 }
 
 void Journal::Stop() {
   stopped_ = true;
   std::deque<Entry> waiting = std::exchange(queue_, {});
   if (current_) Finish({current_is_written_, Fail(SealedMeanwhile())});
-  for (const Entry& entry : waiting) entry.done({false, Fail(SealedMeanwhile())});
+  for (const Entry& entry : waiting) End(entry, {false, Fail(SealedMeanwhile())});
 }
 
 void Journal::Push(Entry entry) {
-  if (stopped_) return entry.done({false, Fail(SealedMeanwhile())});
+  if (stopped_) return End(entry, {false, Fail(SealedMeanwhile())});
   queue_.push_back(std::move(entry));
   Next();
 }
@@ -77,7 +125,7 @@ void Journal::ConfirmOwed() {
 }
 
 void Journal::Write() {
-  const Result<void> written = store_.Commit(current_->change, Store::Epoch::kAdvances);
+  const Result<void> written = WriteTold(*current_, Store::Epoch::kAdvances);
   if (!written) return Finish({false, written});
   current_is_written_ = true;
   owed_ = true;
@@ -87,7 +135,7 @@ void Journal::Write() {
 void Journal::Finish(const Outcome& outcome) {
   const std::shared_ptr<Journal> self = shared_from_this();  // `done` may seal the service
   const Entry entry = *std::exchange(current_, std::nullopt);
-  entry.done(outcome);
+  End(entry, outcome);
   Next();
 }
 

@@ -5,6 +5,10 @@
 // count to n+1, and only then is the change said to be done. At start the two are equal, or the
 // store is one ahead of a crash in between; an older store is refused. Every start advances both,
 // so that a copy from within that moment cannot come back later either.
+//
+// What a change does is in the audit log before it is in the store: the same transaction writes
+// down how far the log had come, so that a log which lacks records is found out. A change that
+// cannot be told is not made.
 #pragma once
 
 #include <deque>
@@ -12,6 +16,7 @@
 #include <memory>
 #include <optional>
 
+#include "keyd/audit_trail.h"
 #include "keyd/store.h"
 
 namespace keyward {
@@ -28,30 +33,47 @@ class Journal : public std::enable_shared_from_this<Journal> {
   // here or later on this thread. Errors: kRolledBack (it is elsewhere), the custodian's.
   using Confirm = std::function<void(uint64_t epoch, std::function<void(Result<void>)>)>;
 
-  // `owed`: a crash left the store one ahead of the counter.
-  Journal(Store& store, Confirm confirm, bool owed)
-      : store_(store), confirm_(std::move(confirm)), owed_(owed) {}
+  using Event = std::optional<audit::Event>;  // nothing: the change is none that is told
 
-  // A lifecycle event. Nothing is written while hardware has yet to confirm what was written
-  // before. `done` is called once.
-  void Commit(Store::Change change, Done done);
+  // `owed`: a crash left the store one ahead of the counter. `trail` is open.
+  Journal(Store& store, AuditTrail& trail, Confirm confirm, bool owed)
+      : store_(store), trail_(trail), confirm_(std::move(confirm)), owed_(owed) {}
+
+  // A lifecycle event, told as `event`. Nothing is written while hardware has yet to confirm what
+  // was written before. `done` is called once. When it comes to nothing, or is not confirmed, that
+  // is told too (detail "written": whether it is on disk).
+  void Commit(Store::Change change, Event event, Done done);
   // The same for what must not wait, such as revocations: written before this returns, whatever the
-  // hardware is at, and whatever waits.
-  void CommitRegardless(Store::Change change, Done done);
+  // hardware is at, whatever waits, and even if it cannot be told.
+  void CommitRegardless(Store::Change change, Event event, Done done);
   // What may be lost without harm; confirmed by nobody. Errors: the store's.
   Result<void> Note(const Store::Change& change);
   // The hardware serves again: confirms what it owes.
   void Resume();
+  // Writes down how far the audit log has come, when that has changed. Errors: the store's.
+  Result<void> NoteAuditHead();
   // Nothing is written any more; what waits is told kSealed. To be called before the store or
   // whatever changes refer to goes.
   void Stop();
 
+  AuditTrail& trail() { return trail_; }
+
  private:
+  // What becomes of a change that cannot be told.
+  enum class Untold : uint8_t { kIsRefused, kHolds };
   struct Entry {
     Store::Change change;
+    Event event;
+    Untold untold;
     Done done;
+    bool told = false;  // the record of it is written
   };
 
+  // The change, and the record of it, as one change.
+  Result<void> WriteTold(Entry& entry, Store::Epoch epoch);
+  Result<void> Tell(Entry& entry, StoreWriter& store);
+  void TellFailure(const Entry& entry, const Outcome& outcome);
+  void End(const Entry& entry, const Outcome& outcome);
   void Push(Entry entry);
   void Next();
   void Write();
@@ -62,12 +84,14 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void Finish(const Outcome& outcome);
 
   Store& store_;
+  AuditTrail& trail_;
   const Confirm confirm_;
   std::deque<Entry> queue_;
   std::optional<Entry> current_;
   bool current_is_written_ = false;
   bool owed_;  // the store is ahead of the counter
   bool stopped_ = false;
+  uint64_t noted_head_ = 0;
 };
 
 }  // namespace keyward

@@ -54,12 +54,15 @@ void KeyChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
   if (!purpose) return channel->ReplyError(request, purpose.error());
   if (!channel->Defer(request)) return;
   handle_->Sign(AsText(*purpose), ToBytes(reader.Rest()),
-                [channel, request](const Result<Signature>& signature) {
+                [channel, request, use = use_](const Result<Signature>& signature) {
                   const Result<void> sent = signature ? signature->by->Release([&] {
+                    ++use->signatures;
                     channel->ReplyDeferred(request, signature->bytes);
                   })
                                                       : Result<void>(Fail(signature.error()));
-                  if (!sent) channel->ReplyDeferred(request, Fail(sent.error()));
+                  if (sent) return;
+                  ++use->refused;
+                  channel->ReplyDeferred(request, Fail(sent.error()));
                 });
 }
 

@@ -1,6 +1,7 @@
 // What a caller that may use a key holds: the right to have typed payloads signed.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -51,17 +52,28 @@ class KeyHandle {
   const std::shared_ptr<ActiveVersion> active_;
 };
 
+// What came of the requests of one channel. Any thread.
+struct KeyChannelUse {
+  std::atomic<uint64_t> signatures = 0;
+  std::atomic<uint64_t> refused = 0;
+  std::atomic<bool> told = false;  // in the audit log, by whoever sets it first
+};
+
 // Serves a key's channel.
 class KeyChannelHandler final : public ChannelHandler {
  public:
-  explicit KeyChannelHandler(std::shared_ptr<const KeyHandle> handle)
-      : handle_(std::move(handle)) {}
+  // `closed` is called once, on the channel's worker thread.
+  KeyChannelHandler(std::shared_ptr<const KeyHandle> handle, std::shared_ptr<KeyChannelUse> use,
+                    std::function<void()> closed)
+      : handle_(std::move(handle)), use_(std::move(use)), closed_(std::move(closed)) {}
 
   void OnRequest(const std::shared_ptr<Channel>& channel, const channel::Packet& packet) override;
-  void OnClosed() override {}
+  void OnClosed() override { closed_(); }
 
  private:
   const std::shared_ptr<const KeyHandle> handle_;
+  const std::shared_ptr<KeyChannelUse> use_;
+  const std::function<void()> closed_;
 };
 
 }  // namespace keyward

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "keyd/audit_events.h"
 #include "keyd/log.h"
 
 namespace keyward {
 namespace {
+
+using audit::EventKind;
 
 // What the custodian's thread does to make a version.
 Result<GeneratedKey> GenerateOn(Custodian& custodian, const KeyRecord& key, const KeyId& id,
@@ -34,11 +37,10 @@ Result<void> CheckCustody(const KeyRecord& key) {
   return {};
 }
 
-std::unexpected<Error> NoSuchKey() { return Fail(ErrorCode::kNotFound, "there is no such key"); }
+Error NoSuchKey() { return {ErrorCode::kNotFound, "there is no such key"}; }
 
-std::unexpected<Error> ChangeInProgress() {
-  return Fail(
-      Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100));
+Error ChangeInProgress() {
+  return Error(ErrorCode::kBusy, "another change of this key is in progress").WithRetryAfter(100);
 }
 
 std::unexpected<Error> RevokedMeanwhile() {
@@ -47,11 +49,11 @@ std::unexpected<Error> RevokedMeanwhile() {
       "the key was revoked while its new version was made; rotate it again if it is to live");
 }
 
-std::unexpected<Error> NameNotFreeYet() {
-  return Fail(Error(ErrorCode::kBusy,
-                    "a key of that name failed to be made and is removed when its token or TPM "
-                    "serves; see keyctl status, or take another name")
-                  .WithRetryAfter(1000));
+Error NameNotFreeYet() {
+  return Error(ErrorCode::kBusy,
+               "a key of that name failed to be made and is removed when its token or TPM serves; "
+               "see keyctl status, or take another name")
+      .WithRetryAfter(1000);
 }
 
 std::unexpected<Error> NotRetiring() {
@@ -171,37 +173,56 @@ CustodianPool& KeyRing::ConfiguredOrNot(const std::string& custodian) {
   return *pool;
 }
 
+std::unexpected<Error> KeyRing::Refuse(const Request& request, const std::string& name, Error why) {
+  const Key* known = Find(name);
+  const audit::Event event = known == nullptr
+                                 ? MakeEvent(request.kind, request.caller, name)
+                                 : KeyEvent(request.kind, request.caller, known->record, 0);
+  parts_.journal.trail().RecordRefusal(event, why);
+  return Fail(std::move(why));
+}
+
 void KeyRing::Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done) {
+  const Request request{EventKind::kKeyGenerate, caller};
   const Key* known = Find(key.name);
   if (known != nullptr && !known->IsDestroyed()) {
-    return done(Fail(ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"));
+    return done(
+        Refuse(request, key.name,
+               {ErrorCode::kAlreadyExists, "a key of that name exists; rotate it instead"}));
   }
-  if (Result<void> fits = CheckCustody(key); !fits) return done(Fail(fits.error()));
-  if (HasRemains(key.name)) return done(NameNotFreeYet());
+  if (const Result<void> fits = CheckCustody(key); !fits) {
+    return done(Refuse(request, key.name, fits.error()));
+  }
+  if (HasRemains(key.name)) return done(Refuse(request, key.name, NameNotFreeYet()));
   KeyRecord fresh = key;
   fresh.next_version = known == nullptr ? 1 : known->record.next_version;
-  MakeVersion(std::move(fresh), Then::kActivate, caller, done);
+  MakeVersion(std::move(fresh), Then::kActivate, request, done);
 }
 
 void KeyRing::Prepare(const std::string& name, uint32_t caller, const VersionDone& done) {
+  const Request request{EventKind::kKeyPrepare, caller};
   const Key* key = FindLiving(name);
-  if (key == nullptr) return done(NoSuchKey());
+  if (key == nullptr) return done(Refuse(request, name, NoSuchKey()));
   if (key->Prepared() != nullptr) {
-    return done(Fail(ErrorCode::kAlreadyExists,
-                     "a version of the key waits already; activate or destroy it"));
+    return done(Refuse(
+        request, name,
+        {ErrorCode::kAlreadyExists, "a version of the key waits already; activate or destroy it"}));
   }
-  MakeVersion(key->record, Then::kWait, caller, done);
+  MakeVersion(key->record, Then::kWait, request, done);
 }
 
-void KeyRing::Activate(const std::string& name, const VersionDone& done) {
+void KeyRing::Activate(const std::string& name, uint32_t caller, const VersionDone& done) {
+  const Request request{EventKind::kKeyActivate, caller};
   const Key* key = FindLiving(name);
   const std::shared_ptr<KeyVersion> version = key == nullptr ? nullptr : key->Prepared();
   if (version == nullptr) {
-    return done(key == nullptr ? NoSuchKey()
-                               : Fail(ErrorCode::kNotFound,
-                                      "no version of the key waits; keyctl key prepare makes one"));
+    return done(Refuse(request, name,
+                       key == nullptr
+                           ? NoSuchKey()
+                           : Error(ErrorCode::kNotFound,
+                                   "no version of the key waits; keyctl key prepare makes one")));
   }
-  if (in_progress_.contains(name)) return done(ChangeInProgress());
+  if (in_progress_.contains(name)) return done(Refuse(request, name, ChangeInProgress()));
   in_progress_[name] = false;
   const WallTime now = clock_.Now();
   const WallTime retire_at = GraceFromNow(name);
@@ -211,6 +232,7 @@ void KeyRing::Activate(const std::string& name, const VersionDone& done) {
         if (!waits || in_progress_.at(version->key().name)) return RevokedMeanwhile();
         return store.ActivateVersion(version->record(), now, retire_at);
       },
+      KeyEvent(request.kind, caller, key->record, version->number()),
       [this, name, version, now, retire_at, done](const Journal::Outcome& outcome) {
         OnActivated(name, version, now, retire_at, outcome, done);
       });
@@ -234,21 +256,26 @@ void KeyRing::OnActivated(const std::string& name, const std::shared_ptr<KeyVers
 }
 
 void KeyRing::Rotate(const std::string& name, uint32_t caller, const VersionDone& done) {
+  const Request request{EventKind::kKeyRotate, caller};
   const Key* key = FindLiving(name);
-  if (key == nullptr) return done(NoSuchKey());
-  if (key->Prepared() != nullptr) return Activate(name, done);
-  MakeVersion(key->record, Then::kActivate, caller, done);
+  if (key == nullptr) return done(Refuse(request, name, NoSuchKey()));
+  if (key->Prepared() != nullptr) return Activate(name, caller, done);
+  MakeVersion(key->record, Then::kActivate, request, done);
 }
 
-void KeyRing::Retire(const std::string& name, uint32_t version, const Done& done) {
+void KeyRing::Retire(const std::string& name, uint32_t version, uint32_t caller, const Done& done) {
   const Key* key = FindLiving(name);
   const std::shared_ptr<KeyVersion> found = key == nullptr ? nullptr : key->Find(version);
-  if (found == nullptr) return done(Fail(ErrorCode::kNotFound, "there is no such version"));
+  if (found == nullptr) {
+    return done(Refuse({EventKind::kKeyRetire, caller}, name,
+                       {ErrorCode::kNotFound, "there is no such version"}));
+  }
   parts_.journal.Commit(
       [found](StoreWriter& store) -> Result<void> {
         if (found->state() != VersionState::kRetiring) return NotRetiring();
         return store.RetireVersion(found->id());
       },
+      KeyEvent(EventKind::kKeyRetire, caller, key->record, version),
       [this, found, done](const Journal::Outcome& outcome) {
         if (!outcome.written) return done(outcome.result);
         found->EndGrace();
@@ -273,24 +300,33 @@ Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
   return version;
 }
 
-void KeyRing::MakeVersion(KeyRecord key, Then then, uint32_t caller, const VersionDone& done) {
+void KeyRing::MakeVersion(KeyRecord key, Then then, const Request& request,
+                          const VersionDone& done) {
   CustodianPool* pool = PoolOf(key.custodian);
   if (pool == nullptr || !pool->configured()) {
-    return done(Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian"));
+    return done(Refuse(request, key.name,
+                       {ErrorCode::kNotSupported, "security.yaml configures no such custodian"}));
   }
-  if (in_progress_.contains(key.name)) return done(ChangeInProgress());
+  if (in_progress_.contains(key.name)) return done(Refuse(request, key.name, ChangeInProgress()));
+  // Before the hardware makes what the full disk would then have it remove.
+  if (const Result<void> room = parts_.journal.trail().CheckRoom(); !room) {
+    return done(Refuse(request, key.name, room.error()));
+  }
   const Result<VersionRecord> version = Announce(key);
-  if (!version) return done(Fail(version.error()));
+  if (!version) return done(Refuse(request, key.name, version.error()));
   in_progress_[key.name] = false;
   auto finish = [weak = weak_from_this(), post = parts_.post, key, version = *version, then,
-                 done](Result<GeneratedKey> made) {
-    post([weak, key, version, then, done, made = std::move(made)] {
-      if (const auto self = weak.lock()) return self->OnGenerated(key, version, then, made, done);
+                 request, done](Result<GeneratedKey> made) {
+    post([weak, key, version, then, request, done, made = std::move(made)] {
+      if (const auto self = weak.lock()) {
+        return self->OnGenerated(key, version, then, request, made, done);
+      }
       done(Fail(SealedMeanwhile()));
     });
   };
   const Result<void> queued = pool->Submit(
-      caller, [key, id = version->id, finish, rng = &parts_.rng](Result<Custodian*> custodian) {
+      request.caller,
+      [key, id = version->id, finish, rng = &parts_.rng](Result<Custodian*> custodian) {
         Result<GeneratedKey> generated = custodian ? GenerateOn(**custodian, key, id, *rng)
                                                    : Result<GeneratedKey>(Fail(custodian.error()));
         Result<void> outcome = Outcome(generated);
@@ -301,11 +337,12 @@ void KeyRing::MakeVersion(KeyRecord key, Then then, uint32_t caller, const Versi
 }
 
 void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
-                          const Result<GeneratedKey>& made, const VersionDone& done) {
+                          const Request& request, const Result<GeneratedKey>& made,
+                          const VersionDone& done) {
   const bool revoked = in_progress_.at(key.name);
   if (!made || revoked) {
     GiveUp(key, version);
-    return done(revoked ? RevokedMeanwhile() : Fail(made.error()));
+    return done(Refuse(request, key.name, revoked ? RevokedMeanwhile().error() : made.error()));
   }
   version.spki = made->public_key.spki();
   version.reference = made->reference;
@@ -321,6 +358,7 @@ void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then
         if (!version.activated) return {};
         return store.ActivateVersion(version, *version.activated, retire_at);
       },
+      KeyEvent(request.kind, request.caller, key, version.number),
       [this, key, version, public_key = made->public_key, retire_at,
        done](const Journal::Outcome& outcome) {
         OnRecorded(key, version, public_key, retire_at, outcome, done);
@@ -361,15 +399,18 @@ void KeyRing::GiveUp(const KeyRecord& key, const VersionRecord& version) {
 }
 
 Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version,
-                                           const Done& recorded) {
+                                           uint32_t caller, const Done& recorded) {
+  const Request request{EventKind::kKeyRevoke, caller};
   const Key* key = Find(name);
-  if (key == nullptr) return Fail(ErrorCode::kNotFound, "there is no such key");
+  if (key == nullptr) return Refuse(request, name, NoSuchKey());
   std::vector<KeyId> ids;
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
     if (each->state() == VersionState::kDestroyed) continue;
     if (version == 0 || each->number() == version) ids.push_back(each->id());
   }
-  if (ids.empty()) return Fail(ErrorCode::kNotFound, "the key has no such version");
+  if (ids.empty()) {
+    return Refuse(request, name, {ErrorCode::kNotFound, "the key has no such version"});
+  }
   // Nothing is signed any more even if the disk is full.
   if (const auto change = in_progress_.find(name); change != in_progress_.end() && version == 0) {
     change->second = true;
@@ -383,6 +424,7 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
       [name, version, id = ids.front()](StoreWriter& store) {
         return version == 0 ? store.RevokeKey(name) : store.RevokeVersion(id);
       },
+      KeyEvent(request.kind, caller, key->record, version),
       [recorded](const Journal::Outcome& outcome) {
         if (outcome.result) return recorded({});
         const Error& why = outcome.result.error();
@@ -394,7 +436,7 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
 void KeyRing::Destroy(const std::string& name, uint32_t version, uint32_t caller,
                       const Done& done) {
   const Result<std::vector<KeyId>> revoked =
-      Revoke(name, version, [this, name, version, caller, done](Result<void> recorded) {
+      Revoke(name, version, caller, [this, name, version, caller, done](Result<void> recorded) {
         if (!recorded) return done(std::move(recorded));
         DestroyRevoked(name, version, caller, done);
       });
@@ -403,7 +445,8 @@ void KeyRing::Destroy(const std::string& name, uint32_t version, uint32_t caller
 
 void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller,
                              const Done& done) {
-  if (in_progress_.contains(name)) return done(ChangeInProgress());
+  const Request request{EventKind::kKeyDestroy, caller};
+  if (in_progress_.contains(name)) return done(Refuse(request, name, ChangeInProgress()));
   const Key* found = FindLiving(name);
   if (found == nullptr) return done({});  // another admin was faster
   std::vector<KeyReference> references;
@@ -420,14 +463,14 @@ void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t
     }
   }
   in_progress_[name] = false;
-  auto finish = [weak = weak_from_this(), post = parts_.post, name, version,
+  auto finish = [weak = weak_from_this(), post = parts_.post, name, version, request,
                  done](Result<void> destroyed) {
-    post([weak, name, version, done, destroyed = std::move(destroyed)] {
+    post([weak, name, version, request, done, destroyed = std::move(destroyed)] {
       const auto self = weak.lock();
       if (self == nullptr) return done(Fail(SealedMeanwhile()));
-      if (destroyed) return self->OnDestroyed(name, version, done);
+      if (destroyed) return self->OnDestroyed(name, version, request.caller, done);
       self->in_progress_.erase(name);
-      done(destroyed);
+      done(self->Refuse(request, name, destroyed.error()));
     });
   };
   const Result<void> queued =
@@ -440,12 +483,15 @@ void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t
   if (!queued) finish(Fail(queued.error()));
 }
 
-void KeyRing::OnDestroyed(const std::string& name, uint32_t version, const Done& done) {
+void KeyRing::OnDestroyed(const std::string& name, uint32_t version, uint32_t caller,
+                          const Done& done) {
   const std::shared_ptr<KeyVersion> one = version == 0 ? nullptr : keys_.at(name).Find(version);
-  parts_.journal.Commit(
+  // The private half is gone: there is nothing to refuse any more.
+  parts_.journal.CommitRegardless(
       [name, one](StoreWriter& store) {
         return one == nullptr ? store.DestroyKey(name) : store.DestroyVersion(one->id());
       },
+      KeyEvent(EventKind::kKeyDestroy, caller, keys_.at(name).record, version),
       [this, name, one, done](const Journal::Outcome& outcome) {
         in_progress_.erase(name);
         if (!outcome.written) return done(outcome.result);
@@ -475,6 +521,8 @@ void KeyRing::EndGracePeriods() {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) {
       const std::optional<WallTime> retire_at = version->retire_at();
       if (!retire_at || *retire_at > clock_.Now()) continue;
+      parts_.journal.trail().RecordDone(
+          KeyEvent(EventKind::kKeyRetire, kDaemonItself, key.record, version->number()));
       version->EndGrace();
       Tell(*version);
       unrecorded_ends_.insert(version->id());
@@ -487,6 +535,7 @@ void KeyRing::EndGracePeriods() {
         for (const KeyId& id : ids) KEYWARD_TRY(store.RetireVersion(id));
         return {};
       },
+      std::nullopt,  // told above, once
       [this, ids = unrecorded_ends_](const Journal::Outcome& outcome) {
         recording_ends_ = false;
         if (outcome.written)

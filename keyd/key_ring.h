@@ -45,15 +45,13 @@ struct VersionChange {
   VersionState state;
 };
 
-// The caller where nobody asked. No user's uid: (uid_t)-1.
-inline constexpr uint32_t kDaemonItself = 0xffffffff;
-
 using KeyRingPools = std::map<std::string, std::unique_ptr<CustodianPool>, std::less<>>;
 
 // Belongs to the bus thread. What takes the hardware's time ends in a call of `done` on that
 // thread, through `post`. Every change but a revocation is on disk, and confirmed by the hardware's
 // counter, before it is visible. A change that is on disk and that the hardware does not confirm
-// holds, and is told as a failure all the same.
+// holds, and is told as a failure all the same. The audit log has what was asked for (`caller`: a
+// uid or kDaemonItself) and what became of it.
 class KeyRing : public std::enable_shared_from_this<KeyRing> {
  public:
   using Post = std::function<void(std::function<void()>)>;
@@ -87,17 +85,17 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void Prepare(const std::string& name, uint32_t caller, const VersionDone& done);
   // The version that waits becomes the active one; the one before retires, for its grace period.
   // Errors: kNotFound (also: none waits), kBusy, the journal's.
-  void Activate(const std::string& name, const VersionDone& done);
+  void Activate(const std::string& name, uint32_t caller, const VersionDone& done);
   // Both in one step; or Activate alone, where a version waits. Errors: those of both.
   void Rotate(const std::string& name, uint32_t caller, const VersionDone& done);
   // Ends a version's grace period now. Errors: kNotFound, kWrongState (it is not retiring), the
   // journal's.
-  void Retire(const std::string& name, uint32_t version, const Done& done);
+  void Retire(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // version 0: all, and the one that a rotation is making will not become active. Gives the
   // versions that nothing signs with any more from here on; `recorded` is told when that is on disk
   // and confirmed, with an error when it lasts until keyd ends or could be rolled back. Errors:
   // kNotFound; then `recorded` is not called.
-  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version,
+  Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version, uint32_t caller,
                                     const Done& recorded);
   // version 0: all. Revokes, then has the custodian remove the private half, and what failed
   // rotations left of it. When the custodian fails, or another change is in progress (kBusy), it
@@ -120,15 +118,22 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   explicit KeyRing(Parts parts) : parts_(std::move(parts)), clock_(parts_.clock) {}
 
   enum class Then : uint8_t { kWait, kActivate };  // with a version that was made
+  // What was asked for, as the audit log tells it.
+  struct Request {
+    audit::EventKind kind;
+    uint32_t caller;
+  };
 
   Result<void> Adopt(const StoredState& state);
   // Null also when it is destroyed.
   const Key* FindLiving(std::string_view name) const;
   // Writes a pending version down, and counts `key.next_version` on.
   Result<VersionRecord> Announce(KeyRecord& key);
-  void MakeVersion(KeyRecord key, Then then, uint32_t caller, const VersionDone& done);
+  void MakeVersion(KeyRecord key, Then then, const Request& request, const VersionDone& done);
+  // The error of a request that came to nothing before the journal had it, which tells all others.
+  std::unexpected<Error> Refuse(const Request& request, const std::string& name, Error why);
   // Each takes the change one step on, and ends in `done`.
-  void OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
+  void OnGenerated(const KeyRecord& key, VersionRecord version, Then then, const Request& request,
                    const Result<GeneratedKey>& made, const VersionDone& done);
   void OnRecorded(const KeyRecord& key, const VersionRecord& version, const PublicKey& public_key,
                   WallTime retire_at, const Journal::Outcome& outcome, const VersionDone& done);
@@ -138,7 +143,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void GiveUp(const KeyRecord& key, const VersionRecord& version);
   void DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // What the custodian has destroyed.
-  void OnDestroyed(const std::string& name, uint32_t version, const Done& done);
+  void OnDestroyed(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   void Tell(const KeyVersion& version) const;
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);

@@ -7,6 +7,9 @@
 #include <thread>
 
 #include "core/secret_memory.h"
+#include "keyd/audit_end.h"
+#include "keyd/audit_opening.h"
+#include "keyd/audit_readers.h"
 #include "keyd/custodians.h"
 #include "keyd/daemon_loop.h"
 #include "keyd/initialise.h"
@@ -30,6 +33,7 @@ struct Arguments {
   std::string init_custodian;  // empty: serve
   std::string pcr_authority;
   bool adopt = false;
+  bool restart_audit = false;
   std::string backup_step;  // empty: nothing with a backup
   backup::RecoveryInput input;
 };
@@ -62,6 +66,7 @@ Result<void> Serve(const Arguments& arguments) {
   KEYWARD_ASSIGN(const std::unique_ptr<PostQueue> posts, PostQueue::Create());
   const auto post = [&posts](std::function<void()> work) { posts->Post(std::move(work)); };
   SessionTable sessions;
+  AuditTrail trail(clock, rng);
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
   KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
                  ChannelServer::Create(std::max(1U, std::thread::hardware_concurrency())));
@@ -72,6 +77,7 @@ Result<void> Serve(const Arguments& arguments) {
                 .pools = pools,
                 .sessions = sessions,
                 .channels = *channels,
+                .audit = trail,
                 .post = post,
                 .policy = std::make_shared<const policy::Policy>(std::move(policy)),
                 .boot = Boot::Begin(std::move(attested), rng)};
@@ -82,7 +88,8 @@ Result<void> Serve(const Arguments& arguments) {
   AdminService admin(daemon, service, *unsealer, attestation,
                      [&arguments] { return ReadPolicy(arguments.config); });
   backup::BackupService backups(daemon, arguments.state);
-  bus::BusServer bus({daemon, service, admin, backups, clock.Monotonic()});
+  AuditReaders readers(trail, arguments.state);
+  bus::BusServer bus({daemon, service, admin, backups, readers, clock.Monotonic()});
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
   const Result<void> ran =
@@ -93,6 +100,8 @@ Result<void> Serve(const Arguments& arguments) {
   // Threads stop before what their work refers to; the channels' first, as they make work for the
   // custodians'.
   channels->Stop();
+  service.RecordEnded();
+  EndAudit(daemon, *posts);
   for (auto& [name, pool] : pools) pool->Stop();
   daemon.vault.reset();  // whose callers the bus still answers
   KEYWARD_TRY(ran);
@@ -146,6 +155,14 @@ Result<void> OpenBackup(const Arguments& arguments) {
   return {};
 }
 
+// keyctl audit restart: no hardware is asked, and no log is opened.
+Result<void> RestartTheAudit(const Arguments& arguments) {
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  KEYWARD_TRY(RestartAudit(arguments.state));
+  return {};
+}
+
 // What keyd is to do, and what it says it cannot do when it fails.
 struct Work {
   Result<void> (*run)(const Arguments&);
@@ -154,6 +171,7 @@ struct Work {
 
 Work WorkOf(const Arguments& arguments) {
   if (!arguments.backup_step.empty()) return {OpenBackup, "cannot open the backup"};
+  if (arguments.restart_audit) return {RestartTheAudit, "cannot restart the audit log"};
   if (!arguments.init_custodian.empty()) return {Initialise, "cannot initialise"};
   return {Serve, "cannot start"};
 }
@@ -186,6 +204,9 @@ int Main(int argc, char** argv) {
   app.add_flag("--adopt", arguments.adopt,
                "with --init: take over a state.db that has no master key yet");
   AddBackupOptions(app, arguments);
+  app.add_flag("--restart-audit", arguments.restart_audit,
+               "go on without an audit log that lacks records, and end; keyctl audit restart does "
+               "it");
   app.set_version_flag("--version", kVersionText);
   try {
     app.parse(argc, argv);

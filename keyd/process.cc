@@ -25,7 +25,8 @@ Result<void> HardenProcess() {
   const rlimit no_core{0, 0};
   rlimit files{};
   if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-      signal(SIGPIPE, SIG_IGN) == SIG_ERR || getrlimit(RLIMIT_NOFILE, &files) != 0) {
+      signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
+      getrlimit(RLIMIT_NOFILE, &files) != 0) {
     return Failed(ErrorCode::kInternal, "hardening the process");
   }
   files.rlim_cur = files.rlim_max;

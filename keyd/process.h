@@ -8,8 +8,8 @@
 
 namespace keyward {
 
-// No core dumps, no ptrace by the own user, files for the own user alone, no SIGPIPE; as many
-// descriptors as may be had. Errors: kInternal.
+// No core dumps, no ptrace by the own user, files for the own user alone, no SIGPIPE, no
+// SIGXFSZ; as many descriptors as may be had. Errors: kInternal.
 Result<void> HardenProcess();
 
 // Locks `directory` for this process, so that a second keyd on the same state stops before it does

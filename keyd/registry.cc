@@ -2,7 +2,12 @@
 
 #include <utility>
 
+#include "core/encoding.h"
+#include "keyd/audit_events.h"
+
 namespace keyward {
+
+using audit::EventKind;
 
 Result<std::unique_ptr<Registry>> Registry::Create(Journal& journal, const StoredState& state) {
   std::unique_ptr<Registry> registry(new Registry(journal));
@@ -14,17 +19,24 @@ Result<std::unique_ptr<Registry>> Registry::Create(Journal& journal, const Store
   return registry;
 }
 
-void Registry::EnrolModule(const std::string& name, const std::string& key, const Done& done) {
+std::unexpected<Error> Registry::Refuse(const audit::Event& event, Error why) {
+  journal_.trail().RecordRefusal(event, why);
+  return Fail(std::move(why));
+}
+
+void Registry::EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
+                           const Done& done) {
   const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
     if (peers_.contains(name)) {
       return Fail(ErrorCode::kAlreadyExists, "a remote peer has that name; remove it first");
     }
     return store.PutModule({name, key});
   };
-  journal_.Commit(change, [this, name, key, done](const Journal::Outcome& outcome) {
-    if (outcome.written) modules_[name] = key;
-    done(outcome.result);
-  });
+  journal_.Commit(change, ModuleEvent(EventKind::kModuleEnrol, caller, name, key),
+                  [this, name, key, done](const Journal::Outcome& outcome) {
+                    if (outcome.written) modules_[name] = key;
+                    done(outcome.result);
+                  });
 }
 
 Journal::Done Registry::Told(const std::string& name, const Done& done) {
@@ -35,11 +47,14 @@ Journal::Done Registry::Told(const std::string& name, const Done& done) {
   };
 }
 
-void Registry::RemoveModule(const std::string& name, const Done& done) {
+void Registry::RemoveModule(const std::string& name, uint32_t caller, const Done& done) {
+  const std::string* identity = IdentityOf(name);
+  const audit::Event event = ModuleEvent(EventKind::kModuleRemove, caller, name,
+                                         identity == nullptr ? std::string() : *identity);
   if (modules_.erase(name) == 0 && !unrecorded_.contains(name)) {
-    return done(Fail(ErrorCode::kNotFound, "the module is not enrolled"));
+    return done(Refuse(event, {ErrorCode::kNotFound, "the module is not enrolled"}));
   }
-  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); },
+  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); }, event,
                             Told(name, done));
 }
 
@@ -47,9 +62,12 @@ void Registry::ForgetIdentity(const std::string& key) {
   std::erase_if(modules_, [&key](const auto& module) { return module.second == key; });
 }
 
-void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Done& done) {
+void Registry::EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller,
+                         const Done& done) {
+  audit::Event event = MakeEvent(EventKind::kPeerEnrol, caller, name);
+  event.detail.push_back({"fingerprint", audit::SafeText(ToHex(key.Fingerprint()))});
   if (key.algorithm() != Algorithm::kEd25519) {
-    return done(Fail(ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key"));
+    return done(Refuse(event, {ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key"}));
   }
   const auto change = [this, name, spki = key.spki()](StoreWriter& store) -> Result<void> {
     if (modules_.contains(name)) {
@@ -57,17 +75,18 @@ void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Do
     }
     return store.PutPeer({name, spki});
   };
-  journal_.Commit(change, [this, name, key, done](const Journal::Outcome& outcome) {
+  journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {
     if (outcome.written) peers_.insert_or_assign(name, key);
     done(outcome.result);
   });
 }
 
-void Registry::RemovePeer(const std::string& name, const Done& done) {
+void Registry::RemovePeer(const std::string& name, uint32_t caller, const Done& done) {
+  const audit::Event event = MakeEvent(EventKind::kPeerRemove, caller, name);
   if (peers_.erase(name) == 0 && !unrecorded_.contains(name)) {
-    return done(Fail(ErrorCode::kNotFound, "there is no such peer"));
+    return done(Refuse(event, {ErrorCode::kNotFound, "there is no such peer"}));
   }
-  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); },
+  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
                             Told(name, done));
 }
 

@@ -13,7 +13,8 @@
 namespace keyward {
 
 // Belongs to the bus thread. An enrolment is visible once it is on disk and confirmed; a removal at
-// once, and `done` is told when it will last. Errors of the changes: the journal's.
+// once, and `done` is told when it will last. The audit log has who asked for what (`caller`: a
+// uid) and what became of it. Errors of the changes: the journal's.
 class Registry {
  public:
   using Done = std::function<void(Result<void>)>;
@@ -24,15 +25,16 @@ class Registry {
   Registry& operator=(const Registry&) = delete;
 
   // Errors also: kAlreadyExists (a peer has that name).
-  void EnrolModule(const std::string& name, const std::string& key, const Done& done);
+  void EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
+                   const Done& done);
   // Errors also: kNotFound.
-  void RemoveModule(const std::string& name, const Done& done);
+  void RemoveModule(const std::string& name, uint32_t caller, const Done& done);
   // Forgets every module whose identity was `key`, which the store has deleted.
   void ForgetIdentity(const std::string& key);
   // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519).
-  void EnrolPeer(const std::string& name, const PublicKey& key, const Done& done);
+  void EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller, const Done& done);
   // Errors also: kNotFound.
-  void RemovePeer(const std::string& name, const Done& done);
+  void RemovePeer(const std::string& name, uint32_t caller, const Done& done);
 
   // The name of the module's identity key; null when it is not enrolled.
   const std::string* IdentityOf(std::string_view module) const;
@@ -43,6 +45,7 @@ class Registry {
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }
 
  private:
+  std::unexpected<Error> Refuse(const audit::Event& event, Error why);
   // Until the store was told of a removal, it can be repeated.
   Journal::Done Told(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "keyd/audit_events.h"
 #include "keyd/session_channel.h"
 #include "session/aico_engine.h"
 
 namespace keyward {
 namespace {
+
+using audit::EventKind;
 
 constexpr std::string_view kAico = "aico";
 constexpr const char* kContext = "keyward";
@@ -32,10 +35,35 @@ Result<std::chrono::seconds> ChooseTimeout(const SessionRequest& request,
 
 Error NoSuchKey() { return {ErrorCode::kNotFound, "there is no such key"}; }
 
+audit::Event Requested(const policy::Caller& caller, const SessionRequest& request) {
+  audit::Event event = MakeEvent(EventKind::kSessionOpen, caller.uid, "");
+  event.detail = {{"key", audit::SafeText(request.key)}, {"peer", audit::SafeText(request.peer)}};
+  return event;
+}
+
+audit::Event SignedFor(const KeyHandle& handle, std::string_view purpose) {
+  audit::Event event = MakeEvent(EventKind::kKeySign, handle.caller().uid, handle.key());
+  event.detail = {{"purpose", audit::SafeText(purpose)}};
+  return event;
+}
+
 }  // namespace
 
 Result<OpenedSession> Service::OpenSession(const policy::Caller& caller,
                                            const SessionRequest& request) {
+  Result<OpenedSession> opened = Open(caller, request);
+  if (!opened) {
+    daemon_.audit.RecordRefusal(Requested(caller, request), opened.error());
+    return opened;
+  }
+  if (Result<void> told = daemon_.audit.Record(SessionOpened(opened->session->info())); !told) {
+    opened->session->End(told.error());
+    return Fail(std::move(told).error());
+  }
+  return opened;
+}
+
+Result<OpenedSession> Service::Open(const policy::Caller& caller, const SessionRequest& request) {
   if (request.protocol != kAico) {
     return Fail(ErrorCode::kUnknownProtocol, "the protocol is 'aico'");
   }
@@ -127,13 +155,18 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
                                  uint32_t max_sessions) {
   KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
   const std::weak_ptr<Channel> channel = pair.first;
-  session->OnEnd([this, channel, id = session->info().id](const Error& reason) {
-    if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
-    daemon_.sessions.Remove(id);
-    daemon_.post([this, id, reason] {
-      if (session_ended_) session_ended_(id, reason);
-    });
-  });
+  session->OnEnd(
+      [this, channel, weak = std::weak_ptr(session), id = session->info().id](const Error& reason) {
+        if (const std::shared_ptr<LiveSession> self = weak.lock()) {
+          ended_.Push(keyward::SessionEnded(self->info(), self->counters(), reason));
+        }
+        if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
+        daemon_.sessions.Remove(id);
+        daemon_.post([this, id, reason] {
+          RecordEnded();
+          if (session_ended_) session_ended_(id, reason);
+        });
+      });
   KEYWARD_TRY(daemon_.sessions.Add(session, max_sessions));
   if (Result<void> served = daemon_.channels.Serve(pair.first); !served) {
     session->End(served.error());
@@ -171,14 +204,28 @@ Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& 
 void Service::Sign(const policy::Caller& caller, std::string_view key, const std::string& purpose,
                    Bytes payload, const SignDone& done) {
   const Result<std::shared_ptr<const KeyHandle>> found = FindKey(caller, key);
-  if (!found) return done(Fail(found.error()));
+  if (!found) {
+    daemon_.audit.RecordRefusal(MakeEvent(EventKind::kKeySign, caller.uid, key), found.error());
+    return done(Fail(found.error()));
+  }
   const std::shared_ptr<const KeyHandle>& handle = *found;
   handle->Sign(purpose, std::move(payload),
                [this, handle, purpose, done](Result<Signature> signature) {
                  daemon_.post([this, handle, purpose, done, signature = std::move(signature)] {
-                   done(StillEntitled(*handle, purpose, signature));
+                   done(ReleaseTold(*handle, purpose, StillEntitled(*handle, purpose, signature)));
                  });
                });
+}
+
+Result<Bytes> Service::ReleaseTold(const KeyHandle& handle, std::string_view purpose,
+                                   Result<Bytes> signature) {
+  const audit::Event event = SignedFor(handle, purpose);
+  if (signature) {
+    KEYWARD_TRY(daemon_.audit.Record(event));
+  } else {
+    daemon_.audit.RecordRefusal(event, signature.error());
+  }
+  return signature;
 }
 
 Result<Bytes> Service::StillEntitled(const KeyHandle& handle, std::string_view purpose,
@@ -191,22 +238,55 @@ Result<Bytes> Service::StillEntitled(const KeyHandle& handle, std::string_view p
   return signature->bytes;
 }
 
-Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {
+Result<std::shared_ptr<const KeyHandle>> Service::FindUsableKey(const policy::Caller& caller,
+                                                                std::string_view name) {
   KEYWARD_ASSIGN(std::shared_ptr<const KeyHandle> handle, FindKey(caller, name));
   KEYWARD_TRY(handle->CheckUsable());
   std::erase_if(key_channels_, [](const KeyChannel& each) { return each.channel.expired(); });
   const auto open = std::ranges::count_if(key_channels_, [&caller](const KeyChannel& each) {
     return each.handle->caller().uid == caller.uid;
   });
-  if (open >= kMaxKeyChannels) {
-    return Fail(Error(ErrorCode::kResourceExhausted,
-                      "this user has as many key channels as one may have; close some")
-                    .WithAction(Action::kRetryLater));
+  if (open < kMaxKeyChannels) return handle;
+  return Fail(Error(ErrorCode::kResourceExhausted,
+                    "this user has as many key channels as one may have; close some")
+                  .WithAction(Action::kRetryLater));
+}
+
+Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view name) {
+  const audit::Event event = MakeEvent(EventKind::kKeyOpen, caller.uid, name);
+  Result<std::shared_ptr<const KeyHandle>> handle = FindUsableKey(caller, name);
+  if (!handle) {
+    daemon_.audit.RecordRefusal(event, handle.error());
+    return Fail(std::move(handle).error());
   }
-  KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<KeyChannelHandler>(handle)));
+  KEYWARD_TRY(daemon_.audit.Record(event));
+  Result<UniqueFd> channel = OpenChannel(std::move(*handle));
+  if (!channel) daemon_.audit.RecordRefusal(event, channel.error());
+  return channel;
+}
+
+Result<UniqueFd> Service::OpenChannel(std::shared_ptr<const KeyHandle> handle) {
+  const auto use = std::make_shared<KeyChannelUse>();
+  const auto closed = [this, handle, use] {
+    TellKeyChannel(*handle, *use);
+    daemon_.post([this] { RecordEnded(); });
+  };
+  KEYWARD_ASSIGN(auto pair,
+                 Channel::CreatePair(std::make_shared<KeyChannelHandler>(handle, use, closed)));
   KEYWARD_TRY(daemon_.channels.Serve(pair.first));
-  key_channels_.push_back({pair.first, std::move(handle)});
+  key_channels_.push_back({pair.first, std::move(handle), use});
   return std::move(pair.second);
+}
+
+void Service::TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use) {
+  if (use.told.exchange(true)) return;
+  audit::Event event = MakeEvent(EventKind::kKeyClose, handle.caller().uid, handle.key());
+  event.detail = {{"signatures", use.signatures.load()}, {"refused", use.refused.load()}};
+  ended_.Push(std::move(event));
+}
+
+void Service::RecordEnded() {
+  for (const audit::Event& event : ended_.Take()) daemon_.audit.RecordDone(event);
 }
 
 Result<std::vector<const Key*>> Service::ListKeys(const policy::Caller& caller) const {
@@ -232,9 +312,12 @@ void Service::CloseKeyChannels(const std::function<bool(const KeyHandle&)>& whic
   std::erase_if(key_channels_, [&](const KeyChannel& each) {
     const std::shared_ptr<Channel> channel = each.channel.lock();
     if (channel != nullptr && !which(*each.handle)) return false;
-    if (channel != nullptr) channel->Close(reason);
+    if (channel == nullptr) return true;
+    channel->Close(reason);
+    TellKeyChannel(*each.handle, *each.use);
     return true;
   });
+  RecordEnded();
 }
 
 }  // namespace keyward

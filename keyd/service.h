@@ -8,6 +8,7 @@
 
 #include "core/unique_fd.h"
 #include "keyd/daemon.h"
+#include "keyd/event_queue.h"
 #include "keyd/key_handle.h"
 
 namespace keyward {
@@ -25,7 +26,8 @@ struct OpenedSession {
   UniqueFd channel;  // the client's end
 };
 
-// Belongs to the bus thread. Errors of every call: kSealed.
+// Belongs to the bus thread. What is given is in the audit log before it is, and so is what is
+// refused. Errors of every call: kSealed.
 class Service {
  public:
   using SessionEnded = std::function<void(uint64_t id, const Error& reason)>;
@@ -59,6 +61,9 @@ class Service {
   // Closes the key channels for which `which` holds.
   void CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which, const Error& reason);
 
+  // Records what has ended since, on whatever thread it was.
+  void RecordEnded();
+
  private:
   // The active one, and those that are in their grace period.
   struct PeerIdentities {
@@ -68,10 +73,14 @@ class Service {
   struct KeyChannel {
     std::weak_ptr<Channel> channel;
     std::shared_ptr<const KeyHandle> handle;
+    std::shared_ptr<KeyChannelUse> use;
   };
 
   Result<std::shared_ptr<const KeyHandle>> FindKey(const policy::Caller& caller,
                                                    std::string_view key) const;
+  // The signature, once it is told.
+  Result<Bytes> ReleaseTold(const KeyHandle& handle, std::string_view purpose,
+                            Result<Bytes> signature);
   Result<Bytes> StillEntitled(const KeyHandle& handle, std::string_view purpose,
                               const Result<Signature>& signature) const;
   static Result<const policy::Module*> ModuleWithIdentity(
@@ -83,10 +92,17 @@ class Service {
                                                       std::vector<PublicKey> peer) const;
   Result<SessionInfo> Authorise(const KeyRing& keys, const policy::Caller& caller,
                                 const SessionRequest& request, const policy::Module& module) const;
+  Result<OpenedSession> Open(const policy::Caller& caller, const SessionRequest& request);
+  Result<UniqueFd> OpenChannel(std::shared_ptr<const KeyHandle> handle);
+  Result<std::shared_ptr<const KeyHandle>> FindUsableKey(const policy::Caller& caller,
+                                                         std::string_view key);
+  // On any thread.
+  void TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use);
   Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);
 
   Daemon& daemon_;
   SessionEnded session_ended_;
+  EventQueue ended_;
   std::vector<KeyChannel> key_channels_;
 };
 

@@ -59,6 +59,11 @@ constexpr std::array kSteps = {
   UPDATE version SET retire_at = (CAST(strftime('%s', 'now') AS INTEGER) + 86400) * 1000
     WHERE state = 3;
   PRAGMA user_version = 3;
+)",
+    R"(
+  CREATE TABLE audit_head (
+    one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+  PRAGMA user_version = 4;
 )"};
 constexpr auto kSchemaVersion = static_cast<int64_t>(kSteps.size());
 

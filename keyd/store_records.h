@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/chain.h"
 #include "core/algorithm.h"
 #include "core/clock.h"
 #include "core/public_key.h"
@@ -54,6 +55,8 @@ struct StoredState {
   std::vector<VersionRecord> versions;
   std::vector<ModuleRecord> modules;
   std::vector<PeerRecord> peers;
+  // A record that the audit log had; nothing before its first.
+  std::optional<audit::Head> audit_head = std::nullopt;
 };
 
 }  // namespace keyward

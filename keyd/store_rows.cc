@@ -81,6 +81,17 @@ Result<std::vector<VersionRecord>> ReadVersions(sqlite3* database, const UnwrapF
   }
 }
 
+Result<std::optional<audit::Head>> ReadAuditHead(sqlite3* database) {
+  Statement row(database, "SELECT seq, hash FROM audit_head");
+  KEYWARD_ASSIGN(const bool found, row.Step());
+  if (!found) return std::nullopt;
+  audit::Head head{.seq = static_cast<uint64_t>(row.Integer(0)), .hash = {}};
+  const Bytes hash = row.Blob(1);
+  if (hash.size() != head.hash.size()) return Corrupt("the head of the audit log");
+  std::ranges::copy(hash, head.hash.begin());
+  return head;
+}
+
 }  // namespace
 
 Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
@@ -97,9 +108,11 @@ Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
   Statement peers(database, "SELECT name, spki FROM peer ORDER BY name");
   while (true) {
     KEYWARD_ASSIGN(const bool row, peers.Step());
-    if (!row) return state;
+    if (!row) break;
     state.peers.push_back({peers.Text(0), peers.Blob(1)});
   }
+  KEYWARD_ASSIGN(state.audit_head, ReadAuditHead(database));
+  return state;
 }
 
 }  // namespace keyward

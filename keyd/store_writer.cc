@@ -167,6 +167,13 @@ Result<void> StoreWriter::DeletePeer(const std::string& name) {
   return Statement(database_, "DELETE FROM peer WHERE name = ?").Bind(name).Run();
 }
 
+Result<void> StoreWriter::PutAuditHead(const audit::Head& head) {
+  return Statement(database_, "INSERT OR REPLACE INTO audit_head (one, seq, hash) VALUES (1, ?, ?)")
+      .Bind(static_cast<int64_t>(head.seq))
+      .Bind(ByteView(head.hash))
+      .Run();
+}
+
 Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const KeyRecord& key : state.keys) KEYWARD_TRY(PutKey(key));
   for (const VersionRecord& version : state.versions) KEYWARD_TRY(InsertVersion(version));

@@ -39,7 +39,9 @@ class StoreWriter {
   Result<void> DeleteModule(const std::string& name);
   Result<void> PutPeer(const PeerRecord& peer);
   Result<void> DeletePeer(const std::string& name);
-  // Everything of another store, into an empty one.
+  // A record that the audit log has, and will have to have when it is opened next.
+  Result<void> PutAuditHead(const audit::Head& head);
+  // Everything of another store but its audit log's head, into an empty one.
   Result<void> PutState(const StoredState& state);
 
   StoreWriter(const StoreWriter&) = delete;

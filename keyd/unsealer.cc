@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "core/file.h"
+#include "keyd/audit_events.h"
+#include "keyd/audit_opening.h"
 #include "keyd/epoch_counter.h"
 #include "keyd/initialise.h"
 #include "keyd/log.h"
@@ -118,7 +120,8 @@ void Unsealer::StartAttempt() {
   if (!queued) finish(Fail(queued.error()));
 }
 
-void Unsealer::Unseal(const Done& done) {
+void Unsealer::Unseal(uint32_t caller, const Done& done) {
+  unsealed_by_ = caller;
   if (Result<void> removed = RemoveFile(SealMark()); !removed) return done(std::move(removed));
   sealed_by_admin_ = false;
   TryUnseal(done);
@@ -301,7 +304,12 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   const auto confirm = [this](uint64_t epoch, const Done& done) { ConfirmEpoch(epoch, done); };
   const auto rules = [this](std::string_view key) { return daemon_.policy->RotationOf(key); };
   const auto changed = [this](const VersionChange& change) { daemon_.OnVersionChanged(change); };
+  KEYWARD_ASSIGN(const StoredState state, store->Load());
+  KEYWARD_TRY(OpenAudit(daemon_.audit, directory_, daemon_.policy->audit(), state));
   return Vault::Create({std::move(store),
+                        state,
+                        daemon_.audit,
+                        daemon_.policy->audit().checkpoint_interval,
                         released.counter,
                         confirm,
                         record_.custodian,
@@ -314,6 +322,12 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
                         {std::move(backup_key), record_.check, record_.custodian}});
 }
 
+audit::Event Unsealer::Beginning() const {
+  const auto kind =
+      has_served_ ? audit::EventKind::kServiceUnseal : audit::EventKind::kServiceStart;
+  return MakeEvent(kind, unsealed_by_, record_.custodian);
+}
+
 void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {
   if (waiting_.empty() || attempt != attempt_ || candidate_ != nullptr) return;
   if (!released) {
@@ -321,17 +335,30 @@ void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {
     return Finish(Fail(gone ? Destroyed(released.error()) : released.error()));
   }
   Result<std::unique_ptr<Vault>> vault = OpenVault(std::move(*released));
-  if (!vault) return Finish(Fail(vault.error()));
+  const Result<void> told =
+      vault ? daemon_.audit.RecordReserved(Beginning()) : Result<void>(Fail(vault.error()));
+  if (!told) {
+    vault = Fail(told.error());  // before the log that its journal writes to
+    daemon_.audit.Close();
+    return Finish(told);
+  }
   candidate_ = std::move(*vault);
   // The start counts: see journal.h.
   candidate_->journal().Commit(
       [](StoreWriter&) -> Result<void> { return {}; },
+      std::nullopt,  // told already, from the reserve: a full disk keeps nothing from serving
       [this](const Journal::Outcome& outcome) { OnConfirmed(outcome.result); });
 }
 
 void Unsealer::OnConfirmed(const Result<void>& confirmed) {
   const std::unique_ptr<Vault> refused = confirmed ? nullptr : std::move(candidate_);
-  if (confirmed) {
+  if (!confirmed) {
+    daemon_.audit.RecordRefusal(Beginning(), confirmed.error());
+    daemon_.audit.Close();
+  } else {
+    if (const Result<void> ended = EndAuditRestart(directory_); !ended) {
+      LogError("ending the restart of the audit log", ended.error());
+    }
     daemon_.vault = std::move(candidate_);
     daemon_.on_vault_changed();
     for (const auto& [name, pool] : daemon_.pools) daemon_.vault->keys().SweepPending(*pool);
@@ -340,6 +367,7 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
 }
 
 void Unsealer::Finish(const Result<void>& outcome) {
+  unsealed_by_ = kDaemonItself;
   if (outcome) {
     has_served_ = true;
     Log(LogLevel::kNotice, "serves: {} keys", daemon_.vault->keys().keys().size());

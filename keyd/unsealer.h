@@ -41,7 +41,7 @@ class Unsealer {
   // stays sealed by an admin's wish.
   void TryUnseal(const Done& done);
   // Ends what an admin's Seal began, and tries.
-  void Unseal(const Done& done);
+  void Unseal(uint32_t caller, const Done& done);
   // Wipes every key, and stays so over restarts until Unseal. Errors: kIo (it is sealed, but a
   // restart will unseal).
   Result<void> Seal();
@@ -93,6 +93,7 @@ class Unsealer {
   // What the vault's journal asks for; the unsealer outlives every vault that it opened.
   void ConfirmEpoch(uint64_t epoch, const Done& done);
   void StartAttempt();
+  audit::Event Beginning() const;
   void OnReleased(uint64_t attempt, Result<Released> released);
   void OnConfirmed(const Result<void>& confirmed);
   void Finish(const Result<void>& outcome);
@@ -111,6 +112,7 @@ class Unsealer {
   std::map<std::string, Doomed, std::less<>>
       to_destroy_;  // what a ZeroizeAll has still to do, by custodian
   bool has_served_ = false;
+  uint32_t unsealed_by_ = kDaemonItself;  // who asked last
   std::optional<Error> fatal_;
 };
 

@@ -8,9 +8,9 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
   std::unique_ptr<Vault> vault(new Vault);
   vault->backup_ = std::move(parts.backup);
   vault->store_ = std::move(parts.store);
-  vault->journal_ = std::make_shared<Journal>(*vault->store_, std::move(parts.confirm),
+  vault->journal_ = std::make_shared<Journal>(*vault->store_, parts.trail, std::move(parts.confirm),
                                               vault->store_->epoch() != parts.counter);
-  KEYWARD_ASSIGN(const StoredState state, vault->store_->Load());
+  const StoredState& state = parts.state;
   KEYWARD_ASSIGN(vault->registry_, Registry::Create(*vault->journal_, state));
   KEYWARD_ASSIGN(vault->keys_,
                  KeyRing::Create({*vault->journal_, parts.pools, parts.clock, parts.rng, parts.post,
@@ -18,6 +18,8 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
                                  state));
   vault->schedule_.emplace(*vault->keys_, *vault->journal_, parts.clock, std::move(parts.rules));
   vault->service_key_.emplace(*vault->keys_, std::move(parts.custodian), std::move(parts.post));
+  vault->checkpoints_.emplace(*vault->service_key_, parts.trail, parts.clock,
+                              parts.checkpoint_interval);
   return vault;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "keyd/audit_checkpoints.h"
 #include "keyd/journal.h"
 #include "keyd/key_ring.h"
 #include "keyd/registry.h"
@@ -26,6 +27,9 @@ class Vault {
  public:
   struct Parts {
     std::unique_ptr<Store> store;
+    const StoredState& state;  // what is in it
+    AuditTrail& trail;         // open
+    std::chrono::seconds checkpoint_interval;
     uint64_t counter;  // what the hardware has counted to
     Journal::Confirm confirm;
     std::string custodian;  // of the service key
@@ -46,6 +50,7 @@ class Vault {
   Journal& journal() { return *journal_; }
   Registry& registry() { return *registry_; }
   KeyRing& keys() { return *keys_; }
+  AuditCheckpoints& checkpoints() { return *checkpoints_; }
   RotationSchedule& schedule() { return *schedule_; }
   ServiceKey& service_key() { return *service_key_; }
   const BackupIdentity& backup() const { return backup_; }
@@ -63,6 +68,7 @@ class Vault {
   std::shared_ptr<KeyRing> keys_;
   std::optional<RotationSchedule> schedule_;
   std::optional<ServiceKey> service_key_;
+  std::optional<AuditCheckpoints> checkpoints_;
 };
 
 }  // namespace keyward

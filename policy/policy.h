@@ -52,6 +52,17 @@ struct RotationRules {
   bool operator==(const RotationRules&) const = default;
 };
 
+// How much of the audit log is kept, and on how much disk.
+struct AuditLimits {
+  uint64_t max_size = uint64_t{256} << 20;         // bytes; older records go
+  std::chrono::seconds max_age{400 * 24 * 3600};   // so do those before
+  uint32_t segment_size = uint32_t{4} << 20;       // bytes of one file
+  uint32_t reserve = uint32_t{1} << 20;            // bytes of disk kept free for what cannot wait
+  std::chrono::seconds checkpoint_interval{3600};  // from one signature of it to the next
+
+  bool operator==(const AuditLimits&) const = default;
+};
+
 struct Module {
   std::string name;
   Principals members;
@@ -88,6 +99,7 @@ class Policy {
     std::vector<Module> modules;  // names are unique
     RotationRules rotation;       // of every key without rules of its own
     std::map<std::string, RotationRules, std::less<>> key_rotation;
+    AuditLimits audit = {};
   };
 
   // Denies everything.
@@ -96,6 +108,7 @@ class Policy {
 
   const std::optional<HsmSettings>& hsm() const { return settings_.hsm; }
   const std::optional<TpmSettings>& tpm() const { return settings_.tpm; }
+  const AuditLimits& audit() const { return settings_.audit; }
   // In order of name.
   const std::vector<Module>& modules() const { return settings_.modules; }
 

@@ -16,8 +16,8 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-constexpr std::array kFileKeys = {"version"sv,  "admins"sv,   "hsm"sv,  "tpm"sv,
-                                  "sessions"sv, "rotation"sv, "keys"sv, "modules"sv};
+constexpr std::array kFileKeys = {"version"sv,  "admins"sv, "hsm"sv,  "tpm"sv,    "sessions"sv,
+                                  "rotation"sv, "audit"sv,  "keys"sv, "modules"sv};
 constexpr std::array kAdminKeys = {"users"sv, "groups"sv};
 constexpr std::array kHsmKeys = {"module"sv, "token"sv, "pin_file"sv, "pin_credential"sv};
 constexpr std::array kTpmKeys = {"tcti"sv, "attest_pcrs"sv};
@@ -25,6 +25,8 @@ constexpr std::array kTctis = {"device"sv, "swtpm"sv, "mssim"sv, "tabrmd"sv};
 constexpr std::array kSessionKeys = {"session_timeout"sv, "handshake_timeout"sv,
                                      "max_message_size"sv, "max_sessions"sv};
 constexpr std::array kRotationKeys = {"max_age"sv, "max_uses"sv, "grace_period"sv};
+constexpr std::array kAuditKeys = {"max_size"sv, "max_age"sv, "segment_size"sv, "reserve"sv,
+                                   "checkpoint_interval"sv};
 constexpr std::array kModuleKeys = {"users"sv, "groups"sv, "keys"sv, "peers"sv, "sessions"sv};
 
 constexpr uint32_t kTenYears = 10 * 366 * 24 * 3600;
@@ -56,6 +58,7 @@ class SettingsReader {
   PcrSelection ReadPcrs(const YamlNode& node);
   SessionLimits ReadLimits(const YamlNode& node, SessionLimits limits);
   RotationRules ReadRotation(const YamlNode& node, const std::string& what, RotationRules rules);
+  AuditLimits ReadAudit(const YamlNode& node);
   Module ReadModule(const YamlNode& node, const SessionLimits& defaults);
   std::set<Purpose> ReadPurposes(const YamlNode& node);
   std::set<std::string, std::less<>> ReadPeers(const YamlNode& node);
@@ -78,6 +81,7 @@ Policy::Settings SettingsReader::Read(const YamlNode& root) {
   if (const YamlNode* rotation = file.Find("rotation")) {
     settings.rotation = ReadRotation(*rotation, "'rotation'", settings.rotation);
   }
+  if (const YamlNode* audit = file.Find("audit")) settings.audit = ReadAudit(*audit);
   if (const YamlNode* keys = file.Find("keys")) {
     for (const YamlNode* key : ReadNamedEntries(*keys, "'keys'", problems_)) {
       settings.key_rotation.emplace(
@@ -235,6 +239,33 @@ RotationRules SettingsReader::ReadRotation(const YamlNode& node, const std::stri
     rules.grace_period = std::chrono::seconds(*seconds);
   }
   return rules;
+}
+
+AuditLimits SettingsReader::ReadAudit(const YamlNode& node) {
+  const FieldReader fields = Fields(node, "'audit'", kAuditKeys);
+  const auto read = [&](std::string_view key, Range range) -> std::optional<uint32_t> {
+    const YamlNode* field = fields.Find(key);
+    if (field == nullptr) return std::nullopt;
+    return ReadNumber(*field, fmt::format("'{}'", key), range, problems_);
+  };
+  constexpr uint32_t kMebibyte = uint32_t{1} << 20;
+  AuditLimits limits;
+  if (const auto bytes = read("max_size", {kMebibyte, std::numeric_limits<uint32_t>::max()})) {
+    limits.max_size = *bytes;
+  }
+  if (const auto seconds = read("max_age", {3600, kTenYears})) {
+    limits.max_age = std::chrono::seconds(*seconds);
+  }
+  if (const auto bytes = read("segment_size", {kMebibyte / 16, 64 * kMebibyte})) {
+    limits.segment_size = *bytes;
+  }
+  if (const auto bytes = read("reserve", {kMebibyte / 16, 64 * kMebibyte})) {
+    limits.reserve = *bytes;
+  }
+  if (const auto seconds = read("checkpoint_interval", {60, 7 * 24 * 3600})) {
+    limits.checkpoint_interval = std::chrono::seconds(*seconds);
+  }
+  return limits;
 }
 
 Module SettingsReader::ReadModule(const YamlNode& node, const SessionLimits& defaults) {

@@ -8,6 +8,7 @@
 
 #include "core/encoding.h"
 #include "keyd/ask.h"
+#include "keyd/audit_events.h"
 #include "keyd/backup/gathering.h"
 #include "keyd/backup/mac.h"
 #include "keyd/backup/restore.h"
@@ -68,9 +69,12 @@ struct BackupService::Draft {
 };
 
 void BackupService::Create(ByteView pem, uint32_t caller,
-                           const std::function<void(Result<MadeBackup>)>& done) {
+                           const std::function<void(Result<MadeBackup>)>& give) {
   const Result<Vault*> vault = daemon_.Unsealed();
-  if (!vault) return done(Fail(vault.error()));
+  if (!vault) return give(Fail(vault.error()));
+  const Created done = [this, caller, give](Result<MadeBackup> made) {
+    give(Told(caller, std::move(made)));
+  };
   Result<std::vector<RecoveryCertificate>> parsed = RecoveryCertificate::FromPem(pem);
   if (!parsed) return done(Fail(parsed.error()));
   const Result<StoredState> state = (*vault)->Load();
@@ -90,6 +94,16 @@ void BackupService::Create(ByteView pem, uint32_t caller,
                   if (!secrets) return done(Fail(secrets.error()));
                   Fill(draft, *secrets, done);
                 });
+}
+
+Result<MadeBackup> BackupService::Told(uint32_t caller, Result<MadeBackup> made) {
+  constexpr auto kKind = audit::EventKind::kBackupCreate;
+  if (made) {
+    KEYWARD_TRY(daemon_.audit.Record(MakeEvent(kKind, caller, ToHex(made->manifest.id))));
+  } else {
+    daemon_.audit.RecordRefusal(MakeEvent(kKind, caller, ""), made.error());
+  }
+  return made;
 }
 
 Result<BackupDigest> BackupService::WriteBody(Draft& draft, const Secrets& secrets) {

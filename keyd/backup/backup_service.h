@@ -36,7 +36,7 @@ struct BackupStanding {
 };
 
 // Belongs to the bus thread. The caller has been found to be an admin before. Each `done` is called
-// once. Errors of both: kSealed.
+// once. The audit log tells of each backup before it is given out. Errors of both: kSealed.
 class BackupService {
  public:
   BackupService(Daemon& daemon, std::filesystem::path state_directory)
@@ -54,6 +54,8 @@ class BackupService {
  private:
   struct Draft;
   using Created = std::function<void(Result<MadeBackup>)>;
+  // The backup, once the audit log tells of it.
+  Result<MadeBackup> Told(uint32_t caller, Result<MadeBackup> made);
   // Each takes the draft one step on.
   void Fill(const std::shared_ptr<Draft>& draft, const Secrets& secrets, const Created& done);
   Result<MadeBackup> Finish(Draft& draft, const Seal& seal);

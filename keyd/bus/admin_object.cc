@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "dbus/memfd.h"
+#include "keyd/audit_events.h"
 #include "keyd/bus/reply.h"
 #include "keyd/bus/session_object.h"
 
@@ -57,8 +58,11 @@ AdminObject::~AdminObject() { unregisterAdaptor(); }
 policy::Caller AdminObject::Admin() {
   policy::Caller caller = context_.callers.Current(getObject());
   if (!context_.daemon.policy->IsAdmin(caller)) {
-    throw ToBusError(Error(ErrorCode::kPermissionDenied,
-                           "only the admins that security.yaml names may do this"));
+    const Error why(ErrorCode::kPermissionDenied,
+                    "only the admins that security.yaml names may do this");
+    context_.daemon.audit.RecordRefusal(
+        MakeEvent(audit::EventKind::kCallRefused, caller.uid, CurrentMember(getObject())), why);
+    throw ToBusError(why);
   }
   return caller;
 }
@@ -96,18 +100,18 @@ void AdminObject::PrepareKey(sdbus::Result<uint32_t>&& result, std::string name)
 }
 
 void AdminObject::ActivateKey(sdbus::Result<uint32_t>&& result, std::string name) {
-  static_cast<void>(Admin());
-  context_.admin.ActivateKey(name, TellVersion(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.ActivateKey(name, caller.uid, TellVersion(std::move(result)));
 }
 
 void AdminObject::RetireVersion(sdbus::Result<>&& result, std::string name, uint32_t version) {
-  static_cast<void>(Admin());
-  context_.admin.RetireVersion(name, version, TellDone(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.RetireVersion(name, version, caller.uid, TellDone(std::move(result)));
 }
 
 void AdminObject::RevokeKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) {
-  static_cast<void>(Admin());
-  context_.admin.RevokeKey(name, version, TellEnded(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.RevokeKey(name, version, caller.uid, TellEnded(std::move(result)));
 }
 
 void AdminObject::DestroyKey(sdbus::Result<uint32_t>&& result, std::string name, uint32_t version) {
@@ -137,23 +141,23 @@ AdminService::Done AdminObject::TellDone(sdbus::Result<>&& result) {
 }
 
 void AdminObject::EnrolModule(sdbus::Result<>&& result, std::string module, std::string key) {
-  static_cast<void>(Admin());
-  context_.admin.EnrolModule(module, key, TellDone(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.EnrolModule(module, key, caller.uid, TellDone(std::move(result)));
 }
 
 void AdminObject::RemoveModule(sdbus::Result<uint32_t>&& result, std::string module) {
-  static_cast<void>(Admin());
-  context_.admin.RemoveModule(module, TellEnded(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.RemoveModule(module, caller.uid, TellEnded(std::move(result)));
 }
 
 void AdminObject::EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArray public_key) {
-  static_cast<void>(Admin());
-  context_.admin.EnrolPeer(peer, public_key.bytes, TellDone(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.EnrolPeer(peer, public_key.bytes, caller.uid, TellDone(std::move(result)));
 }
 
 void AdminObject::RemovePeer(sdbus::Result<uint32_t>&& result, std::string peer) {
-  static_cast<void>(Admin());
-  context_.admin.RemovePeer(peer, TellEnded(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.RemovePeer(peer, caller.uid, TellEnded(std::move(result)));
 }
 
 std::vector<
@@ -190,28 +194,47 @@ AdminObject::ListSessions() {
 }
 
 uint32_t AdminObject::EndSessions(const std::string& session, const std::string& module) {
-  static_cast<void>(Admin());
-  return Unwrap(context_.admin.EndSessions(Unwrap(ParseSession(session)), module));
+  const policy::Caller caller = Admin();
+  return Unwrap(context_.admin.EndSessions(Unwrap(ParseSession(session)), module, caller.uid));
 }
 
 void AdminObject::ReloadPolicy() {
-  static_cast<void>(Admin());
-  Unwrap(context_.admin.ReloadPolicy());
+  const policy::Caller caller = Admin();
+  Unwrap(context_.admin.ReloadPolicy(caller.uid));
 }
 
 uint32_t AdminObject::Seal() {
-  static_cast<void>(Admin());
-  return Unwrap(context_.admin.Seal());
+  const policy::Caller caller = Admin();
+  return Unwrap(context_.admin.Seal(caller.uid));
 }
 
 void AdminObject::ZeroizeAll(sdbus::Result<uint32_t>&& result) {
-  static_cast<void>(Admin());
-  context_.admin.ZeroizeAll(TellEnded(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.ZeroizeAll(caller.uid, TellEnded(std::move(result)));
 }
 
 void AdminObject::Unseal(sdbus::Result<>&& result) {
+  const policy::Caller caller = Admin();
+  context_.admin.Unseal(caller.uid, TellDone(std::move(result)));
+}
+
+std::tuple<sdbus::UnixFd, uint64_t, uint64_t, uint64_t> AdminObject::ReadAudit(
+    const uint64_t& record) {
+  const policy::Caller caller = Admin();
+  AuditSegment segment = Unwrap(context_.audit.Read(record, caller.uid));
+  return {sdbus::UnixFd(segment.file.Release(), sdbus::adopt_fd), segment.first, segment.size,
+          segment.next};
+}
+
+std::tuple<sdbus::UnixFd, uint64_t> AdminObject::FollowAudit() {
+  const policy::Caller caller = Admin();
+  AuditStream stream = Unwrap(context_.audit.Follow(caller.uid));
+  return {sdbus::UnixFd(stream.lines.Release(), sdbus::adopt_fd), stream.first};
+}
+
+void AdminObject::SignAudit(sdbus::Result<>&& result) {
   static_cast<void>(Admin());
-  context_.admin.Unseal(TellDone(std::move(result)));
+  context_.admin.SignAudit(TellDone(std::move(result)));
 }
 
 void AdminObject::ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, PcrRows>&& result,
@@ -231,13 +254,13 @@ void AdminObject::ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, P
 
 void AdminObject::AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,
                                const ByteArray& signature) {
-  static_cast<void>(Admin());
+  const policy::Caller caller = Admin();
   SignedPcrPolicy policy{Unwrap(PcrsFromBits(pcrs)), {}, signature.bytes};
   if (digest.bytes.size() != policy.digest.size()) {
     throw ToBusError(Error(ErrorCode::kInvalidArgument, "the digest has 32 bytes"));
   }
   std::ranges::copy(digest.bytes, policy.digest.begin());
-  Unwrap(context_.admin.AddPcrPolicy(policy));
+  Unwrap(context_.admin.AddPcrPolicy(policy, caller.uid));
 }
 
 void AdminObject::Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t>, PcrRows,

@@ -46,6 +46,10 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   uint32_t Seal() override;
   void ZeroizeAll(sdbus::Result<uint32_t>&& result) override;
   void Unseal(sdbus::Result<>&& result) override;
+  std::tuple<sdbus::UnixFd, uint64_t, uint64_t, uint64_t> ReadAudit(
+      const uint64_t& record) override;
+  std::tuple<sdbus::UnixFd, uint64_t> FollowAudit() override;
+  void SignAudit(sdbus::Result<>&& result) override;
   void ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, PcrRows>&& result,
                        uint32_t also) override;
   void AddPcrPolicy(const uint32_t& pcrs, const ByteArray& digest,

@@ -30,7 +30,7 @@ Result<void> BusServer::Connect() {
   try {
     std::shared_ptr<sdbus::IConnection> connection = ConnectToBus("");
     context_.reset(new Context{connection, Callers(*connection), parts_.daemon, parts_.service,
-                               parts_.admin, parts_.backups, parts_.started});
+                               parts_.admin, parts_.backups, parts_.audit, parts_.started});
     AddObjects();
     connection->requestName(ServiceName(kService));
   } catch (const sdbus::Error& error) {
@@ -85,9 +85,9 @@ void BusServer::SyncKeys() {
 }
 
 void BusServer::TellVersion(const VersionChange& change) {
-  const auto found = keys_.find(change.key);
-  if (found == keys_.end()) return SyncKeys();  // of a key that is only just made
   try {
+    const auto found = keys_.find(change.key);
+    if (found == keys_.end()) return SyncKeys();  // of a key that is only just made
     found->second->emitVersionChanged(change.number, std::string(Name(change.state)));
   } catch (const sdbus::Error& error) {
     Log(LogLevel::kWarning, "telling the bus of a key's version: {}", error.what());

@@ -19,6 +19,7 @@ struct BusServerParts {
   Service& service;
   AdminService& admin;
   backup::BackupService& backups;
+  AuditReaders& audit;
   MonotonicTime started;
 };
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "keyd/admin_service.h"
+#include "keyd/audit_readers.h"
 #include "keyd/backup/backup_service.h"
 #include "keyd/bus/callers.h"
 #include "keyd/service.h"
@@ -18,6 +19,7 @@ struct Context {
   Service& service;
   AdminService& admin;
   backup::BackupService& backups;
+  AuditReaders& audit;
   MonotonicTime started;
 };
 

@@ -120,6 +120,14 @@ std::string ManagerObject::SecretMemory() {
                                                                      : "locked pages";
 }
 
+sdbus::Struct<std::string, uint64_t, uint64_t, uint64_t> ManagerObject::Audit() {
+  const AuditTrail& trail = context_.daemon.audit;
+  const audit::Log* log = trail.log();
+  if (log == nullptr) return {std::string("closed"), uint64_t{0}, uint64_t{0}, trail.unrecorded()};
+  return {std::string(log->full() ? "full" : "ok"), log->head().seq, log->signed_through(),
+          trail.unrecorded()};
+}
+
 uint32_t ManagerObject::SessionCount() {
   return static_cast<uint32_t>(context_.daemon.sessions.size());
 }

@@ -36,6 +36,7 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, std::vector<uint32_t>>
   Boot() override;
   std::string SecretMemory() override;
+  sdbus::Struct<std::string, uint64_t, uint64_t, uint64_t> Audit() override;
   uint32_t SessionCount() override;
   uint64_t Uptime() override;
 

@@ -2,6 +2,7 @@
 same token or TPM. What a lifetime leaves, at its beginning or at its end, is in the way of none after it."""
 
 import random
+import shutil
 
 from faults import KILLED, Died, FaultyService, verifies
 
@@ -52,7 +53,10 @@ class LifetimeProof:
     def live(self, making, destroying, sealed):
         """How many calls each of the two has made."""
         for path in self.service.state.iterdir():
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         made = self.make(making)
         self.use()
         destroyed = self.destroy(destroying, sealed)

@@ -227,7 +227,7 @@ class CorruptStoreTest(StoreTest):
 
 @unittest.skipUnless(IS_ROOT, "LOUD SKIP: mounting a small disk takes root")
 class FullDiskTest(StoreTest):
-    SIZE = "400k"
+    SIZE = "1900k"  # of which the audit log sets 1 MiB aside
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,11 @@
 #include "keyd/journal.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "keyd/audit_events.h"
+#include "tests/unit/audit/audit_fixture.h"
 #include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
@@ -10,10 +16,14 @@ using testing_support::TestStore;
 
 class JournalTest : public ::testing::Test {
  protected:
+  void SetUp() override { stored_.MoveAudit(disk_); }
   using Slot = std::shared_ptr<std::optional<Journal::Outcome>>;
 
   static Store::Change Enrol(const std::string& module) {
     return [module](StoreWriter& store) { return store.PutModule({module, "key"}); };
+  }
+  static audit::Event Told(const std::string& module) {
+    return ModuleEvent(audit::EventKind::kModuleEnrol, 1000, module, "key");
   }
   static Journal::Done Into(const Slot& slot) {
     return [slot](const Journal::Outcome& outcome) { *slot = outcome; };
@@ -21,16 +31,20 @@ class JournalTest : public ::testing::Test {
   static Slot NewSlot() { return std::make_shared<std::optional<Journal::Outcome>>(); }
   Journal::Outcome Commit(const std::string& module) {
     const Slot slot = NewSlot();
-    stored_.journal().Commit(Enrol(module), Into(slot));
+    stored_.journal().Commit(Enrol(module), Told(module), Into(slot));
     return **slot;
   }
   Journal::Outcome CommitRegardless(const std::string& module) {
     const Slot slot = NewSlot();
-    stored_.journal().CommitRegardless(Enrol(module), Into(slot));
+    stored_.journal().CommitRegardless(Enrol(module), Told(module), Into(slot));
     return **slot;
+  }
+  std::vector<audit::Record> Records() const {
+    return testing_support::RecordsOf(disk_.Contents());
   }
   size_t Modules() { return stored_.Load().modules.size(); }
 
+  testing_support::FaultyDisk disk_;  // of the audit log
   TestStore stored_;
 };
 
@@ -47,8 +61,8 @@ TEST_F(JournalTest, CommitsFollowOneAnother) {
   stored_.HoldAnswers();
   const Slot first = NewSlot();
   const Slot second = NewSlot();
-  stored_.journal().Commit(Enrol("a"), Into(first));
-  stored_.journal().Commit(Enrol("b"), Into(second));
+  stored_.journal().Commit(Enrol("a"), Told("a"), Into(first));
+  stored_.journal().Commit(Enrol("b"), Told("b"), Into(second));
   EXPECT_EQ(Modules(), 1U);  // the second waits until the first is confirmed
   EXPECT_FALSE(*first);
   ASSERT_TRUE(stored_.Answer());
@@ -97,8 +111,8 @@ TEST_F(JournalTest, ARevocationIsWrittenWhileAnotherCommitWaits) {
   stored_.HoldAnswers();
   const Slot first = NewSlot();
   const Slot revocation = NewSlot();
-  stored_.journal().Commit(Enrol("a"), Into(first));
-  stored_.journal().CommitRegardless(Enrol("b"), Into(revocation));
+  stored_.journal().Commit(Enrol("a"), Told("a"), Into(first));
+  stored_.journal().CommitRegardless(Enrol("b"), Told("b"), Into(revocation));
   EXPECT_EQ(Modules(), 2U);
   EXPECT_FALSE(*revocation);
   stored_.Reopen();  // as after a kill
@@ -122,11 +136,11 @@ TEST_F(JournalTest, ResumingConfirmsInAnEpochOfItsOwn) {
 
 TEST_F(JournalTest, AStartAfterACrashInBetweenCatchesUp) {
   stored_.HoldAnswers();
-  stored_.journal().Commit(Enrol("a"), [](const Journal::Outcome&) {});
+  stored_.journal().Commit(Enrol("a"), Told("a"), [](const Journal::Outcome&) {});
   EXPECT_EQ(stored_.store().epoch(), stored_.counter() + 1);
   stored_.Reopen();  // the answer never came
   const Slot start = NewSlot();
-  stored_.journal().Commit(Enrol("b"), Into(start));
+  stored_.journal().Commit(Enrol("b"), Told("b"), Into(start));
   ASSERT_TRUE(stored_.Answer());
   ASSERT_TRUE(stored_.Answer());
   ASSERT_TRUE(*start);
@@ -139,10 +153,10 @@ TEST_F(JournalTest, StoppingTellsEveryoneThatWaits) {
   const Slot first = NewSlot();
   const Slot second = NewSlot();
   const Slot third = NewSlot();
-  stored_.journal().Commit(Enrol("a"), Into(first));
-  stored_.journal().Commit(Enrol("b"), Into(second));
+  stored_.journal().Commit(Enrol("a"), Told("a"), Into(first));
+  stored_.journal().Commit(Enrol("b"), Told("b"), Into(second));
   stored_.journal().Stop();
-  stored_.journal().Commit(Enrol("c"), Into(third));
+  stored_.journal().Commit(Enrol("c"), Told("c"), Into(third));
   ASSERT_TRUE(*first && *second && *third);
   EXPECT_TRUE((*first)->written);
   EXPECT_FALSE((*second)->written);
@@ -159,6 +173,92 @@ TEST_F(JournalTest, ANoteCountsNothing) {
   ASSERT_OK(stored_.journal().Note(Enrol("a")));
   EXPECT_EQ(stored_.counter(), counter);
   EXPECT_EQ(Modules(), 1U);
+}
+
+TEST_F(JournalTest, WhatIsCommittedIsInTheAuditLogAndTheStoreKnowsHowFarThatHasCome) {
+  ASSERT_OK(Commit("a").result);
+  EXPECT_EQ(Records().back().event, audit::EventKind::kModuleEnrol);
+  EXPECT_EQ(Records().back().module, "a");
+  EXPECT_EQ(stored_.Load().audit_head, stored_.trail().log()->head());
+}
+
+TEST_F(JournalTest, AChangeThatCannotBeToldIsNotMade) {
+  disk_.FailAfter(0, testing_support::FaultyDisk::Fault::kIo);
+  const Journal::Outcome outcome = Commit("a");
+  EXPECT_FALSE(outcome.written);
+  EXPECT_THAT(outcome.result, FailsWith(ErrorCode::kIo));
+  EXPECT_EQ(Modules(), 0U);
+  disk_.FailNoMore();
+  EXPECT_OK(Commit("b").result);
+  EXPECT_EQ(Modules(), 1U);
+}
+
+TEST_F(JournalTest, OnAFullDiskChangesAreRefusedAndRevocationsTold) {
+  disk_.SetCapacity(disk_.Used());
+  Journal::Outcome outcome{true, {}};
+  size_t made = 0;
+  while (outcome.result) outcome = Commit("a" + std::to_string(made++));
+  EXPECT_THAT(outcome.result, FailsWith(ErrorCode::kResourceExhausted));
+  EXPECT_EQ(Modules(), made - 1);
+  EXPECT_OK(CommitRegardless("b").result);
+  EXPECT_EQ(Records().back().module, "b");
+  disk_.SetCapacity(UINT64_MAX);
+  EXPECT_OK(Commit("c").result);
+}
+
+TEST_F(JournalTest, ARevocationHoldsEvenIfItCannotBeTold) {
+  disk_.FailAfter(0, testing_support::FaultyDisk::Fault::kPowerCut);
+  EXPECT_OK(CommitRegardless("b").result);
+  EXPECT_EQ(Modules(), 1U);
+}
+
+// The limit on the size of files keeps the store's log from growing, and the audit log is
+// elsewhere.
+TEST_F(JournalTest, AChangeThatIsToldAndNotWrittenIsToldAgain) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  auto* const old = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{.rlim_cur = 1, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  const Journal::Outcome outcome = Commit("a");
+  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, old);
+  EXPECT_FALSE(outcome.written);
+  const std::vector<audit::Record> records = Records();
+  ASSERT_GE(records.size(), 2U);
+  EXPECT_EQ(records[records.size() - 2].failed, std::nullopt);
+  EXPECT_EQ(records.back().module, "a");
+  EXPECT_EQ(records.back().failed, outcome.result.error().code());
+  EXPECT_EQ(records.back().Number("written"), 0U);
+  EXPECT_EQ(Modules(), 0U);
+}
+
+TEST_F(JournalTest, WhatTheHardwareDoesNotConfirmIsTold) {
+  stored_.SetAvailable(false);
+  ASSERT_TRUE(Commit("a").written);
+  EXPECT_EQ(Records().back().failed, ErrorCode::kCustodianUnavailable);
+  EXPECT_EQ(Records().back().Number("written"), 1U);
+  ASSERT_FALSE(Commit("b").written);
+  EXPECT_EQ(Records().back().module, "b");
+  EXPECT_EQ(Records().back().failed, ErrorCode::kCustodianUnavailable);
+  EXPECT_EQ(Records().back().Number("written"), std::nullopt);
+}
+
+TEST_F(JournalTest, AChangeThatTheStoreRefusesIsToldAsRefused) {
+  const Slot slot = NewSlot();
+  stored_.journal().Commit(
+      [](StoreWriter&) -> Result<void> { return Fail(ErrorCode::kAlreadyExists, "taken"); },
+      Told("a"), Into(slot));
+  EXPECT_FALSE((*slot)->written);
+  EXPECT_EQ(Records().back().failed, ErrorCode::kAlreadyExists);
+}
+
+TEST_F(JournalTest, HowFarTheLogHasComeIsNotedWithoutACount) {
+  const uint64_t counter = stored_.counter();
+  ASSERT_OK(stored_.trail().Record(Told("a")));
+  ASSERT_OK(stored_.journal().NoteAuditHead());
+  EXPECT_EQ(stored_.Load().audit_head, stored_.trail().log()->head());
+  EXPECT_EQ(stored_.counter(), counter);
 }
 
 TEST(EpochTest, AStoreIsTheLatestOrOneAhead) {

@@ -80,7 +80,7 @@ class KeyRingFixture : public ::testing::Test {
   // The versions that nothing signs with any more, once that is recorded.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version) {
     const Answer<void> recorded;
-    KEYWARD_ASSIGN(std::vector<KeyId> versions, ring_->Revoke(name, version, recorded));
+    KEYWARD_ASSIGN(std::vector<KeyId> versions, ring_->Revoke(name, version, kCaller, recorded));
     KEYWARD_TRY(Await(recorded));
     return versions;
   }
@@ -91,12 +91,12 @@ class KeyRingFixture : public ::testing::Test {
   }
   Result<VersionPtr> Activate(const std::string& name) {
     const Answer<VersionPtr> answer;
-    ring_->Activate(name, answer);
+    ring_->Activate(name, kCaller, answer);
     return Await(answer);
   }
   Result<void> Retire(const std::string& name, uint32_t version) {
     const Answer<void> answer;
-    ring_->Retire(name, version, answer);
+    ring_->Retire(name, version, kCaller, answer);
     return Await(answer);
   }
   Result<void> Destroy(const std::string& name, uint32_t version = 0) {

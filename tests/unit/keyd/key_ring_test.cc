@@ -162,12 +162,12 @@ TEST_F(KeyRingTest, ARevocationOvertakesAnActivation) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr second, Prepare("web"));
   stored_.HoldAnswers();
   const Answer<void> enrolled;
-  stored_.journal().Commit([](StoreWriter&) -> Result<void> { return {}; },
+  stored_.journal().Commit([](StoreWriter&) -> Result<void> { return {}; }, std::nullopt,
                            [&](const Journal::Outcome& outcome) { enrolled(outcome.result); });
   const Answer<VersionPtr> activated;  // which waits for the commit before it
-  ring_->Activate("web", activated);
+  ring_->Activate("web", kCaller, activated);
   const Answer<void> revoked;
-  ASSERT_OK(ring_->Revoke("web", 2, revoked));
+  ASSERT_OK(ring_->Revoke("web", 2, kCaller, revoked));
   while (stored_.Answer()) {
   }
   EXPECT_THAT(Await(activated), FailsWith(ErrorCode::kRevoked));

@@ -13,6 +13,8 @@ using testing_support::FailsWith;
 
 class RegistryTest : public ::testing::Test {
  protected:
+  static constexpr uint32_t kCaller = 1000;
+
   void SetUp() override { registry_ = Read(); }
   // What is on disk.
   std::unique_ptr<Registry> Read() {
@@ -26,16 +28,16 @@ class RegistryTest : public ::testing::Test {
     return outcome;
   }
   Result<void> EnrolModule(const std::string& name, const std::string& key) {
-    return Run([&](const auto& done) { registry_->EnrolModule(name, key, done); });
+    return Run([&](const auto& done) { registry_->EnrolModule(name, key, kCaller, done); });
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
-    return Run([&](const auto& done) { registry_->EnrolPeer(name, key, done); });
+    return Run([&](const auto& done) { registry_->EnrolPeer(name, key, kCaller, done); });
   }
   Result<void> RemoveModule(const std::string& name) {
-    return Run([&](const auto& done) { registry_->RemoveModule(name, done); });
+    return Run([&](const auto& done) { registry_->RemoveModule(name, kCaller, done); });
   }
   Result<void> RemovePeer(const std::string& name) {
-    return Run([&](const auto& done) { registry_->RemovePeer(name, done); });
+    return Run([&](const auto& done) { registry_->RemovePeer(name, kCaller, done); });
   }
   // RFC 8032, 7.1: the public keys of TEST 1 and TEST 2.
   static PublicKey PeerKey(int test) {

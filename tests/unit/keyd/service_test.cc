@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "tests/unit/audit/audit_fixture.h"
 #include "tests/unit/keyd/key_ring_fixture.h"
 
 namespace keyward {
@@ -22,6 +23,7 @@ class ServiceTest : public KeyRingFixture {
                            .pools = pools_,
                            .sessions = sessions_,
                            .channels = *channels_,
+                           .audit = stored_.trail(),
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = std::make_shared<const policy::Policy>(ThePolicy()),
                            .boot = Boot::Begin(std::nullopt, rng_)});
@@ -37,10 +39,13 @@ class ServiceTest : public KeyRingFixture {
     stored_.Close();
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, stored_.TryOpen());
     const uint64_t epoch = store->epoch();
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    stored_.MoveAudit(disk_);
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
     ASSERT_OK_AND_ASSIGN(
         daemon_->vault,
-        Vault::Create({std::move(store), epoch, confirm, "hsm", pools_, clock_, rng_, daemon_->post,
+        Vault::Create({std::move(store), state, stored_.trail(), std::chrono::hours(1), epoch,
+                       confirm, "hsm", pools_, clock_, rng_, daemon_->post,
                        [](std::string_view) { return policy::RotationRules(); },
                        [](const VersionChange&) {}}));
     ring_ = &daemon_->vault->keys();
@@ -48,17 +53,17 @@ class ServiceTest : public KeyRingFixture {
   }
   Result<void> EnrolModule(const std::string& name, const std::string& key) {
     const Answer<void> answer;
-    registry_->EnrolModule(name, key, answer);
+    registry_->EnrolModule(name, key, kCaller, answer);
     return Await(answer);
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
     const Answer<void> answer;
-    registry_->EnrolPeer(name, key, answer);
+    registry_->EnrolPeer(name, key, kCaller, answer);
     return Await(answer);
   }
   Result<void> RemoveModule(const std::string& name) {
     const Answer<void> answer;
-    registry_->RemoveModule(name, answer);
+    registry_->RemoveModule(name, kCaller, answer);
     return Await(answer);
   }
 
@@ -104,6 +109,7 @@ class ServiceTest : public KeyRingFixture {
     }));
     begun.get_future().wait();
   }
+  audit::Record Last() const { return testing_support::RecordsOf(disk_.Contents()).back(); }
   // The module that a session belongs to.
   Result<std::string> Open(const std::string& key, const std::string& peer) {
     KEYWARD_ASSIGN(
@@ -117,6 +123,7 @@ class ServiceTest : public KeyRingFixture {
     for (const std::string name : {"a", "b"}) ASSERT_OK(EnrolModule(name, name + "-id"));
   }
 
+  testing_support::FaultyDisk disk_;  // of the audit log
   const policy::Caller caller_{.uid = kCaller, .gids = {}};
   SessionTable sessions_;
   Registry* registry_ = nullptr;
@@ -150,6 +157,67 @@ TEST_F(ServiceTest, AKeySignsForWhatAnyEnrolledModuleOfTheCallersIsGranted) {
   ASSERT_OK(EnrolModule("a", "a-id"));
   EXPECT_OK(Sign("server"));
   EXPECT_THAT(Sign("client"), FailsWith(ErrorCode::kPermissionDenied));
+}
+
+TEST_F(ServiceTest, WhatIsGivenIsInTheAuditLog) {
+  EnrolBoth();
+  ASSERT_OK(Open("a-id", "c"));
+  EXPECT_EQ(Last().event, audit::EventKind::kSessionOpen);
+  EXPECT_EQ(Last().caller, kCaller);
+  EXPECT_EQ(Last().module, "a");
+  EXPECT_EQ(Last().Text("peer"), "c");
+  ASSERT_OK(Sign("server"));
+  EXPECT_EQ(Last().event, audit::EventKind::kKeySign);
+  EXPECT_EQ(Last().object, "web");
+  EXPECT_EQ(Last().Text("purpose"), "tls13-server");
+}
+
+TEST_F(ServiceTest, WhatIsRefusedIsInTheAuditLog) {
+  EnrolBoth();
+  ASSERT_FALSE(Open("a-id", "d"));
+  EXPECT_EQ(Last().event, audit::EventKind::kSessionOpen);
+  EXPECT_EQ(Last().failed, ErrorCode::kPeerNotAllowed);
+  ASSERT_FALSE(service_->OpenKey(caller_, "unknown"));
+  EXPECT_EQ(Last().event, audit::EventKind::kKeyOpen);
+  EXPECT_EQ(Last().failed, ErrorCode::kPermissionDenied);
+}
+
+TEST_F(ServiceTest, WhatCannotBeToldIsNotGiven) {
+  EnrolBoth();
+  disk_.FailAfter(0, testing_support::FaultyDisk::Fault::kPowerCut);
+  EXPECT_THAT(Open("a-id", "c"), FailsWith(ErrorCode::kIo));
+  EXPECT_EQ(sessions_.size(), 0U);
+  EXPECT_THAT(Sign("server"), FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(service_->OpenKey(caller_, "web"), FailsWith(ErrorCode::kIo));
+}
+
+TEST_F(ServiceTest, TheEndOfASessionIsToldWithWhatItDid) {
+  EnrolBoth();
+  ASSERT_OK_AND_ASSIGN(
+      const OpenedSession opened,
+      service_->OpenSession(
+          caller_,
+          {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
+  opened.session->End(Error(ErrorCode::kExpired, "the session reached its timeout"));
+  service_->RecordEnded();
+  EXPECT_EQ(Last().event, audit::EventKind::kSessionEnd);
+  EXPECT_EQ(Last().failed, ErrorCode::kExpired);
+  EXPECT_EQ(Last().Number("sealed"), 0U);
+  EXPECT_EQ(Last().Text("why"), "the session reached its timeout");
+}
+
+TEST_F(ServiceTest, TheEndOfAKeysChannelIsToldOnce) {
+  EnrolBoth();
+  ASSERT_OK_AND_ASSIGN(UniqueFd channel, service_->OpenKey(caller_, "web"));
+  service_->CloseKeyChannels([](const KeyHandle&) { return true; },
+                             Error(ErrorCode::kSealed, "the service was sealed"));
+  channel.Reset();
+  channels_->Stop();
+  service_->RecordEnded();
+  EXPECT_EQ(Last().event, audit::EventKind::kKeyClose);
+  EXPECT_EQ(Last().Number("signatures"), 0U);
+  const std::vector<audit::Record> records = testing_support::RecordsOf(disk_.Contents());
+  EXPECT_EQ(std::ranges::count(records, audit::EventKind::kKeyClose, &audit::Record::event), 1);
 }
 
 TEST_F(ServiceTest, ASignatureThatWaitsForTheBusIsOvertakenByARevocation) {

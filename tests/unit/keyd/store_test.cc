@@ -335,6 +335,10 @@ TEST_F(StoreTest, AFileThatIsMissingOrNoDatabaseIsRefused) {
 
 TEST_F(StoreTest, ATruncatedFileIsRefused) {
   ASSERT_OK(Announce(kKey, Version(1)));
+  // What ends in zeros reads the same when it is cut off.
+  audit::Head head{.seq = 1, .hash = {}};
+  head.hash.fill(7);
+  ASSERT_OK(stored_.Commit([&head](StoreWriter& store) { return store.PutAuditHead(head); }));
   stored_.Close();
   const auto whole = std::filesystem::file_size(stored_.path());
   for (uintmax_t size = 0; size < whole; size += 1000) {
@@ -440,6 +444,53 @@ TEST_F(StoreTest, AStoreOfTheSecondVersionIsMigratedUnderItsMac) {
     EXPECT_TRUE(state.versions[1].retire_at);  // it gets a grace period from now on
     EXPECT_EQ(state.versions[1].uses, 0U);
   }
+}
+
+// As the third schema was written: before there was an audit log.
+constexpr const char* kVersion3 = R"(
+  ALTER TABLE version ADD COLUMN activated INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE version ADD COLUMN retire_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE version ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+  UPDATE version SET reference = x'', activated = 77, uses = 5;
+  PRAGMA user_version = 3;
+)";
+
+TEST_F(StoreTest, AStoreOfTheThirdVersionIsMigratedUnderItsMac) {
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  sqlite3* old = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &old), SQLITE_OK);
+  for (const char* sql : {kVersion1, kVersion2, kVersion3}) {
+    ASSERT_EQ(sqlite3_exec(old, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  }
+  const StoreKeys keys = stored_.Keys();
+  ASSERT_OK_AND_ASSIGN(const StoreMac mac, MacOfStore(old, 4, keys.mac, keys.bound_to));
+  const std::string seal = "INSERT INTO integrity VALUES (1, 4, x'" + ToHex(mac) + "')";
+  ASSERT_EQ(sqlite3_exec(old, seal.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(old), SQLITE_OK);
+  SystemRng rng;
+  const audit::Head head{.seq = 9, .hash = {7}};
+  {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                         Store::Open(path, stored_.Keys(), rng));
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    ASSERT_EQ(state.versions.size(), 2U);
+    EXPECT_EQ(state.versions[0].uses, 5U);
+    EXPECT_FALSE(state.audit_head);
+    ASSERT_OK(store->Commit([&](StoreWriter& writer) { return writer.PutAuditHead(head); },
+                            Store::Epoch::kStays));
+  }
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, Store::Open(path, stored_.Keys(), rng));
+  ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+  EXPECT_EQ(state.audit_head, head);
+}
+
+TEST_F(StoreTest, AnAuditHeadThatIsNoneIsRefused) {
+  ASSERT_OK(stored_.Commit(
+      [](StoreWriter& store) { return store.PutAuditHead({.seq = 1, .hash = {}}); }));
+  EXPECT_OK(stored_.store().Load());
+  Edit("UPDATE audit_head SET hash = x'00'");
+  EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
 }
 
 TEST_F(StoreTest, WithoutAKeyThereIsNoMac) {

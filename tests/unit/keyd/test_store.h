@@ -1,14 +1,18 @@
 // A store in a folder of its own, its journal, and a counter in memory that confirms it.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 
+#include "audit/directory_storage.h"
 #include "core/rng.h"
 #include "keyd/epoch_counter.h"
 #include "keyd/journal.h"
 #include "keyd/master_key.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/support/temp_dir.h"
+#include "tests/unit/audit/faulty_disk.h"
 
 namespace keyward::testing_support {
 
@@ -26,6 +30,7 @@ class TestStore {
     if (journal_ != nullptr) journal_->Stop();
     journal_.reset();
     store_.reset();
+    trail_.Close();
   }
   Result<std::unique_ptr<Store>> TryOpen() { return Store::Open(path(), Keys(), rng_); }
 
@@ -37,6 +42,15 @@ class TestStore {
   std::string path() const { return directory_.File("state.db"); }
   Store& store() { return *store_; }
   Journal& journal() { return *journal_; }
+  AuditTrail& trail() { return trail_; }
+  std::filesystem::path audit_folder() const { return directory_.File("audit"); }
+  // The audit log from now on is on `disk`.
+  void MoveAudit(FaultyDisk& disk) {
+    disk_ = &disk;
+    trail_.Close();
+    EXPECT_OK(trail_.Open(disk.Open(), {}));
+    EXPECT_OK(journal_ == nullptr ? Result<void>() : journal_->NoteAuditHead());
+  }
   uint64_t counter() const { return counter_; }
   StoredState Load() { return store_->Load().value(); }
   Result<void> Commit(const Store::Change& change) {
@@ -57,8 +71,12 @@ class TestStore {
  private:
   void Take(Result<std::unique_ptr<Store>> store) {
     store_ = std::move(store).value();
+    std::filesystem::create_directory(audit_folder());
+    EXPECT_OK(
+        trail_.Open(disk_ == nullptr ? audit::OpenDirectory(audit_folder()).value() : disk_->Open(),
+                    {.limits = {}, .expected_head = Load().audit_head}));
     journal_ = std::make_shared<Journal>(
-        *store_, [this](uint64_t epoch, const auto& done) { Confirm(epoch, done); },
+        *store_, trail_, [this](uint64_t epoch, const auto& done) { Confirm(epoch, done); },
         store_->epoch() != counter_);
   }
   void Confirm(uint64_t epoch, const std::function<void(Result<void>)>& done) {
@@ -74,6 +92,9 @@ class TestStore {
   TempDir directory_;
   SystemRng rng_;
   MasterKey master_;
+  FakeClock clock_;
+  AuditTrail trail_{clock_, rng_};
+  FaultyDisk* disk_ = nullptr;
   uint64_t counter_ = 7;
   bool available_ = true;
   bool holding_ = false;

@@ -47,6 +47,27 @@ TEST(SecurityYamlTest, EverySectionArrives) {
   EXPECT_EQ(policy.modules().size(), 2U);
 }
 
+TEST(SecurityYamlTest, TheAuditLogHasLimits) {
+  ASSERT_OK_AND_ASSIGN(const Policy defaults, ReadSecurityYaml("version: 1\n", FakeNames()));
+  EXPECT_EQ(defaults.audit(), AuditLimits());
+  ASSERT_OK_AND_ASSIGN(
+      const Policy policy,
+      ReadSecurityYaml("version: 1\naudit: {max_size: 2097152, max_age: 3600, segment_size: 65536, "
+                       "reserve: 131072, checkpoint_interval: 60}\n",
+                       FakeNames()));
+  EXPECT_EQ(policy.audit(), (AuditLimits{.max_size = 2097152,
+                                         .max_age = seconds(3600),
+                                         .segment_size = 65536,
+                                         .reserve = 131072,
+                                         .checkpoint_interval = seconds(60)}));
+  for (const char* bad : {"{max_size: 1}", "{max_age: 1}", "{segment_size: 1}", "{reserve: 0}",
+                          "{checkpoint_interval: 59}", "{size: 1048576}", "[]"}) {
+    EXPECT_THAT(ReadSecurityYaml(std::string("version: 1\naudit: ") + bad + "\n", FakeNames()),
+                FailsWith(ErrorCode::kConfiguration))
+        << bad;
+  }
+}
+
 TEST(SecurityYamlTest, AModuleHasItsMembersKeysAndPeers) {
   ASSERT_OK_AND_ASSIGN(const Policy policy, ReadSecurityYaml(kWhole, FakeNames()));
   const Module* frontend = policy.FindModule("frontend");

@@ -27,6 +27,7 @@ class BackupServiceTest : public KeyRingFixture {
                            .pools = pools_,
                            .sessions = sessions_,
                            .channels = *channels_,
+                           .audit = stored_.trail(),
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = nullptr,
                            .boot = Boot::Begin(std::nullopt, rng_)});
@@ -40,10 +41,15 @@ class BackupServiceTest : public KeyRingFixture {
     stored_.Close();
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, stored_.TryOpen());
     const uint64_t epoch = store->epoch();
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    stored_.MoveAudit(disk_);
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
     ASSERT_OK_AND_ASSIGN(
         daemon_->vault,
         Vault::Create({std::move(store),
+                       state,
+                       stored_.trail(),
+                       std::chrono::hours(1),
                        epoch,
                        confirm,
                        "hsm",
@@ -89,6 +95,7 @@ class BackupServiceTest : public KeyRingFixture {
   testing_support::TempDir folder_;
   SessionTable sessions_;
   std::unique_ptr<ChannelServer> channels_;
+  testing_support::FaultyDisk disk_;  // of the audit log
   std::optional<Daemon> daemon_;
   std::optional<BackupService> service_;
 };
@@ -131,8 +138,9 @@ TEST_F(BackupServiceTest, ABackupThatWouldLackAKeyIsNone) {
 TEST_F(BackupServiceTest, OneThatWasOvertakenByAChangeIsNone) {
   OpenVault();
   ASSERT_OK(Generate(Sealed("frontend")));
-  EXPECT_THAT(Create([this] { ring_->Revoke("frontend", 0, [](const Result<void>&) {}).value(); }),
-              FailsWith(ErrorCode::kBusy));
+  EXPECT_THAT(
+      Create([this] { ring_->Revoke("frontend", 0, kCaller, [](const Result<void>&) {}).value(); }),
+      FailsWith(ErrorCode::kBusy));
   EXPECT_THAT(Create([this] { daemon_->vault.reset(); }), FailsWith(ErrorCode::kSealed));
 }
 

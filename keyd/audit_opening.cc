@@ -1,0 +1,99 @@
+#include "keyd/audit_opening.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "audit/directory_storage.h"
+#include "core/encoding.h"
+#include "core/file.h"
+#include "keyd/audit_events.h"
+#include "keyd/custodian_pool.h"
+
+namespace keyward {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxFormer = 10'000;
+
+Result<void> MakeFolder(const fs::path& folder) {
+  if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  const ErrorCode code = errno == ENOSPC ? ErrorCode::kResourceExhausted : ErrorCode::kIo;
+  return Fail(Error(code, "the folder of the audit log cannot be made in the state directory")
+                  .WithCause(folder.string() + ": " + std::strerror(errno)));
+}
+
+audit::Log::Options OptionsOf(const policy::AuditLimits& limits) {
+  audit::Log::Options options;
+  options.limits.total_bytes = limits.max_size;
+  options.limits.max_age = std::chrono::duration_cast<std::chrono::hours>(limits.max_age);
+  options.limits.segment_bytes = limits.segment_size;
+  options.limits.reserve_bytes = limits.reserve;
+  return options;
+}
+
+Error WithRemedy(const Error& why) {
+  if (why.code() != ErrorCode::kRolledBack && why.code() != ErrorCode::kDataCorrupt) return why;
+  return Error(why.code(), why.message() +
+                               ": put back the folder 'audit' that belongs to this state, or go "
+                               "on without what is missing: keyctl audit restart")
+      .WithAction(Action::kAskAdmin)
+      .WithCause(why.cause());
+}
+
+audit::Event Restarted(const std::optional<audit::Head>& former) {
+  audit::Event event = MakeEvent(audit::EventKind::kAuditRestart, kDaemonItself, "");
+  if (former) {
+    event.detail = {{"former_seq", former->seq},
+                    {"former_head", audit::SafeText(ToHex(former->hash))}};
+  }
+  return event;
+}
+
+}  // namespace
+
+Result<void> OpenAudit(AuditTrail& trail, const fs::path& directory,
+                       const policy::AuditLimits& limits, const StoredState& state) {
+  KEYWARD_ASSIGN(const bool restart, FileExists(directory / kAuditRestartMark));
+  KEYWARD_TRY(MakeFolder(directory / kAuditFolder));
+  audit::Log::Options options = OptionsOf(limits);
+  if (!restart) options.expected_head = state.audit_head;
+  trail.Close();
+  KEYWARD_ASSIGN(auto storage, audit::OpenDirectory(directory / kAuditFolder));
+  const Result<void> opened = trail.Open(std::move(storage), options);
+  if (!opened) return Fail(WithRemedy(opened.error()));
+  if (restart) return trail.RecordReserved(Restarted(state.audit_head));
+  if (state.audit_head) return {};
+  audit::Event begun = MakeEvent(audit::EventKind::kServiceInit, kDaemonItself, "");
+  begun.detail = {{"keys", uint64_t{state.keys.size()}}};
+  return trail.RecordReserved(begun);
+}
+
+Result<void> EndAuditRestart(const fs::path& directory) {
+  KEYWARD_ASSIGN(const bool restart, FileExists(directory / kAuditRestartMark));
+  return restart ? RemoveFile(directory / kAuditRestartMark) : Result<void>();
+}
+
+Result<fs::path> RestartAudit(const fs::path& directory) {
+  const fs::path folder = directory / kAuditFolder;
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(folder, error))) {
+    KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));
+    return fs::path();
+  }
+  for (int number = 1; number < kMaxFormer; ++number) {
+    const fs::path former = directory / ("audit-former-" + std::to_string(number));
+    if (fs::exists(fs::symlink_status(former, error))) continue;
+    // The mark first: what a crash leaves in between is a log that is vouched for in its place.
+    KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));
+    KEYWARD_TRY(MoveFile(folder, former));
+    return former;
+  }
+  return Fail(ErrorCode::kResourceExhausted, "too many former audit logs: move some away");
+}
+
+}  // namespace keyward

@@ -1,0 +1,93 @@
+#include "keyd/audit_trail.h"
+
+#include <tuple>
+#include <utility>
+
+#include "keyd/audit_events.h"
+#include "keyd/log.h"
+
+namespace keyward {
+
+Result<void> AuditTrail::Open(std::unique_ptr<audit::Storage> storage,
+                              const audit::Log::Options& options) {
+  KEYWARD_ASSIGN(audit::Log log, audit::Log::Open(std::move(storage), clock_, rng_, options));
+  log_ = std::make_unique<audit::Log>(std::move(log));
+  log_->OnLine([this](std::string_view line) {
+    if (on_line_) on_line_(line);
+  });
+  for (const audit::Event& event : std::exchange(waiting_, {})) RecordDone(event);
+  return {};
+}
+
+void AuditTrail::Close() {
+  if (log_ == nullptr) return;
+  Flush();
+  log_.reset();
+  if (on_closed_) on_closed_();
+}
+
+audit::Event AuditTrail::WithUnrecorded(audit::Event event) const {
+  if (unrecorded_ > 0 && event.detail.size() < audit::kMaxDetails) {
+    event.detail.push_back({"unrecorded", unrecorded_});
+  }
+  return event;
+}
+
+Result<void> AuditTrail::Told(const audit::Event& event, const Result<void>& written) {
+  if (written) {
+    if (event.detail.size() < audit::kMaxDetails) unrecorded_ = 0;
+    return {};
+  }
+  ++unrecorded_;
+  LogError("recording " + std::string(audit::Name(event.kind)) + " in the audit log",
+           written.error());
+  return written;
+}
+
+Result<void> AuditTrail::Record(const audit::Event& event) {
+  if (log_ == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed: no audit log");
+  return Told(event, log_->Append(WithUnrecorded(event)));
+}
+
+Result<void> AuditTrail::RecordReserved(const audit::Event& event) {
+  if (log_ == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed: no audit log");
+  return Told(event, log_->AppendReserved(WithUnrecorded(event)));
+}
+
+Result<void> AuditTrail::RecordOrWait(const audit::Event& event) {
+  if (log_ != nullptr) return Record(event);
+  RecordDone(event);
+  return {};
+}
+
+void AuditTrail::RecordDone(const audit::Event& event) {
+  if (log_ != nullptr) {
+    // A failure is told in keyd's log, and by the next record.
+    std::ignore = RecordReserved(event);
+  } else if (waiting_.size() < kMaxWaiting) {
+    waiting_.push_back(event);
+  } else {
+    ++unrecorded_;
+  }
+}
+
+void AuditTrail::RecordRefusal(const audit::Event& event, const Error& why) {
+  const audit::Event failed = Failed(event, why);
+  if (!refusals_.Admit(failed, clock_.Monotonic())) return;
+  if (log_ == nullptr) return RecordDone(failed);
+  std::ignore = Record(failed);  // nothing waits for it
+}
+
+Result<void> AuditTrail::CheckRoom() {
+  if (log_ == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed: no audit log");
+  return log_->CheckRoom();
+}
+
+void AuditTrail::Summarise(bool all) {
+  if (log_ == nullptr) return;
+  for (const audit::Event& event : refusals_.Summaries(clock_.Monotonic(), all)) {
+    std::ignore = Record(event);  // what is not written is counted
+  }
+}
+
+}  // namespace keyward

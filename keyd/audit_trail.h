@@ -1,0 +1,82 @@
+// The audit log as keyd's parts write to it: open while the service is unsealed.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "audit/log.h"
+#include "keyd/refusal_limiter.h"
+
+namespace keyward {
+
+// Belongs to the bus thread. An event that cannot be written counts as unrecorded, and the next one
+// that can be says how many there were (detail "unrecorded").
+class AuditTrail {
+ public:
+  // Gets each line of the log, without its newline, once it is on disk.
+  using Listener = std::function<void(std::string_view line)>;
+
+  // Both outlive the trail.
+  AuditTrail(const Clock& clock, Rng& rng) : clock_(clock), rng_(rng) {}
+
+  // Goes on with the log of `storage`, or begins one, and tells what happened while it was closed,
+  // which it has to be. Errors: those of audit::Log::Open.
+  Result<void> Open(std::unique_ptr<audit::Storage> storage, const audit::Log::Options& options);
+  void Close();
+  bool is_open() const { return log_ != nullptr; }
+
+  // On disk when it returns; only then may go on what it tells of. Errors: kSealed (the log is
+  // closed), kResourceExhausted, kIo.
+  Result<void> Record(const audit::Event& event);
+  // The same for what must not be held up by a full disk. Errors: kSealed, kIo, kResourceExhausted
+  // (even the reserve is used up).
+  Result<void> RecordReserved(const audit::Event& event);
+  // What has happened already, and goes on whether it can be told or not. While the log is closed,
+  // a few such events wait for it.
+  void RecordDone(const audit::Event& event);
+  // Record, or RecordDone while the log is closed.
+  Result<void> RecordOrWait(const audit::Event& event);
+  // What was asked for and came to nothing, because of `why`; see RefusalLimiter.
+  void RecordRefusal(const audit::Event& event, const Error& why);
+  // Whether Record would find space, before hardware does what must be told afterwards. Errors:
+  // those of Record.
+  Result<void> CheckRoom();
+
+  // Tells what the limiter has counted in minutes that are over. To be called every few seconds.
+  void Tick() { Summarise(false); }
+  // Tells all that it has counted.
+  void Flush() { Summarise(true); }
+  // Both at once; `closed` is called when the log closes.
+  void OnLine(Listener line, std::function<void()> closed) {
+    on_line_ = std::move(line);
+    on_closed_ = std::move(closed);
+  }
+
+  // Null while it is closed.
+  audit::Log* log() { return log_.get(); }
+  const audit::Log* log() const { return log_.get(); }
+  // Events that are in no record, and not yet told by one.
+  uint64_t unrecorded() const { return unrecorded_; }
+
+ private:
+  static constexpr size_t kMaxWaiting = 32;
+
+  audit::Event WithUnrecorded(audit::Event event) const;
+  Result<void> Told(const audit::Event& event, const Result<void>& written);
+  void Summarise(bool all);
+
+  const Clock& clock_;
+  Rng& rng_;
+  std::unique_ptr<audit::Log> log_;
+  RefusalLimiter refusals_;
+  std::vector<audit::Event> waiting_;  // for the log to open
+  uint64_t unrecorded_ = 0;
+  Listener on_line_;
+  std::function<void()> on_closed_;
+};
+
+}  // namespace keyward
