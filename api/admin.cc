@@ -52,10 +52,13 @@ ServiceStatus StatusFromBus(ManagerProxy& keyd) {
                        .seal_reason = {},
                        .secret_memory = keyd.SecretMemory(),
                        .custodians = {},
+                       .audit = {},
                        .sessions = keyd.SessionCount(),
                        .uptime = std::chrono::seconds(keyd.Uptime()),
                        .boot = BootFromBus(keyd)};
   const auto seal = keyd.Seal();
+  const auto audit = keyd.Audit();
+  status.audit = {audit.get<0>(), audit.get<1>(), audit.get<2>(), audit.get<3>()};
   status.seal_code = seal.get<0>();
   status.seal_reason = seal.get<1>();
   for (const auto& row : keyd.Custodians()) {
@@ -252,6 +255,21 @@ class BusAdminClient final : public AdminClient {
     return Ask([&](AdminProxy& keyd) { return keyd.ZeroizeAll(); });
   }
 
+  Result<AuditPart> ReadAudit(uint64_t record) override {
+    return Ask([&](AdminProxy& keyd) {
+      auto [file, first, size, next] = keyd.ReadAudit(record);
+      return AuditPart{UniqueFd(file.release()), first, size, next};
+    });
+  }
+  Result<AuditFollowing> FollowAudit() override {
+    return Ask([&](AdminProxy& keyd) {
+      auto [lines, first] = keyd.FollowAudit();
+      return AuditFollowing{UniqueFd(lines.release()), first};
+    });
+  }
+  Result<void> SignAudit() override {
+    return Ask([&](AdminProxy& keyd) { keyd.SignAudit(); });
+  }
   Result<void> Unseal() override {
     return Ask([&](AdminProxy& keyd) { keyd.Unseal(); });
   }

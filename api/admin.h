@@ -14,6 +14,7 @@
 #include "core/pcr_policy.h"
 #include "core/public_key.h"
 #include "core/result.h"
+#include "core/unique_fd.h"
 
 namespace keyward {
 
@@ -24,6 +25,13 @@ struct CustodianSummary {
   std::string detail;       // what is wrong and what to do; "" when nothing is
 };
 
+struct AuditSummary {
+  std::string state;            // "ok", "full", "closed" (the service is sealed)
+  uint64_t last = 0;            // record
+  uint64_t signed_through = 0;  // the last record that a signature answers for; 0: none
+  uint64_t unrecorded = 0;      // events that could not be recorded, and no record tells of yet
+};
+
 struct ServiceStatus {
   std::string version;
   std::string health;         // "ok", "degraded", "sealed"
@@ -31,6 +39,7 @@ struct ServiceStatus {
   std::string seal_reason;    // what is wrong and what to do
   std::string secret_memory;  // "memfd_secret", "locked pages"
   std::vector<CustodianSummary> custodians;
+  AuditSummary audit;
   uint32_t sessions = 0;
   std::chrono::seconds uptime{};
   BootSummary boot = {};
@@ -119,6 +128,19 @@ struct BackupCheck {
   std::vector<CustodianSummary> custodians;  // state: whether it can seal what a backup holds
 };
 
+// One file of keyd's audit log.
+struct AuditPart {
+  UniqueFd file;       // to read from
+  uint64_t first = 0;  // its first record
+  uint64_t size = 0;   // bytes of whole records in it
+  uint64_t next = 0;   // first record of the file after it; 0: there is none yet
+};
+
+struct AuditFollowing {
+  UniqueFd lines;      // a pipe that gets each record as it is written; ends when the log closes
+  uint64_t first = 0;  // the record that comes first
+};
+
 // An interface, so that tools can be tested without a keyd. One thread at a time; calls block.
 // Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call.
 class AdminClient {
@@ -173,6 +195,14 @@ class AdminClient {
   virtual Result<uint32_t> ZeroizeAll() = 0;
   // Errors: why the service stays sealed.
   virtual Result<void> Unseal() = 0;
+
+  // Both are recorded in the audit log. The file that has `record`, or the oldest where that is
+  // removed.
+  virtual Result<AuditPart> ReadAudit(uint64_t record) = 0;
+  // Errors: kResourceExhausted (too many follow it).
+  virtual Result<AuditFollowing> FollowAudit() = 0;
+  // Has the hardware sign what there is. Errors: kBusy, the custodian's.
+  virtual Result<void> SignAudit() = 0;
 
   // `also`: PCRs to read besides those of the latest policy. Errors: kNotSupported (an HSM has the
   // master key).

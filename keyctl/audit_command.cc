@@ -5,6 +5,7 @@
 #include "audit/verify.h"
 #include "core/encoding.h"
 #include "keyctl/audit_show.h"
+#include "keyctl/audit_source.h"
 #include "keyctl/file.h"
 #include "keyctl/shell.h"
 
@@ -88,7 +89,7 @@ std::string SignedPart(const Report& report, bool keys) {
 }
 
 void PrintReport(Shell& shell, const std::string& file, const Report& report, bool keys) {
-  const std::string name = file == "-" ? "The log" : file;
+  const std::string name = file.empty() || file == "-" ? "The log" : file;
   if (report.fault) {
     shell.err() << fmt::format("keyctl: {} is not valid: line {}: {}\n", name, report.fault->line,
                                report.fault->what);
@@ -102,9 +103,12 @@ void PrintReport(Shell& shell, const std::string& file, const Report& report, bo
 Result<ExitCode> Verify(Shell& shell, const VerifyArguments& arguments) {
   KEYWARD_ASSIGN(std::vector<PublicKey> keys, ReadKeys(arguments.keys));
   KEYWARD_ASSIGN(const std::optional<audit::Head> head, ParseHead(arguments.head));
+  if (arguments.file.empty() && keys.empty()) {
+    KEYWARD_ASSIGN(keys, OwnAuditKeys(shell));
+  }
   audit::Verifier verifier({.keys = keys, .head = head});
   uint64_t told = 0;
-  KEYWARD_TRY(ReadChunks(arguments.file, shell.environment().in, [&](std::string_view chunk) {
+  KEYWARD_TRY(ReadLog(shell, arguments.file, [&](std::string_view chunk) {
     verifier.Push(chunk);
     if (verifier.lines() / kProgressEvery > told && !shell.json()) {
       told = verifier.lines() / kProgressEvery;
@@ -123,16 +127,19 @@ Result<ExitCode> Verify(Shell& shell, const VerifyArguments& arguments) {
 
 void AddVerify(CLI::App& audit_app, Shell& shell) {
   CLI::App* command = audit_app.add_subcommand(
-      "verify", "Tell whether an exported audit log is as it was written; needs no keyd");
+      "verify", "Tell whether an audit log is as it was written; a file's needs no keyd");
   command->footer(
       "Exits with 1 when it is not, and names the first bad record. Records that were cut off at\n"
-      "the end are missed only when --head tells what the log once held.\n\n"
+      "the end are missed only when --head tells what the log once held. Without a FILE it is\n"
+      "keyd's own log, against the keys that keyd says it signs with unless --key names others.\n\n"
       "Examples:\n"
+      "  keyctl audit verify\n"
       "  keyctl audit verify audit.jsonl --key audit-key.pem\n"
       "  cat audit-*.jsonl | keyctl audit verify - --key audit-key.pem\n"
       "  keyctl audit verify audit.jsonl --json | jq .problem");
   const auto arguments = std::make_shared<VerifyArguments>();
-  command->add_option("FILE", arguments->file, "The log; '-' is the standard input")->required();
+  command->add_option("FILE", arguments->file,
+                      "An exported log; '-' is the standard input, none is keyd's own log");
   command
       ->add_option("--key", arguments->keys,
                    "A public key (PEM) that may have signed; give it again for more")
@@ -141,7 +148,11 @@ void AddVerify(CLI::App& audit_app, Shell& shell) {
   command->add_option("--head", arguments->head, "A record that is known to be in the log")
       ->type_name("SEQ:HASH");
   shell.Bind(
-      *command, [arguments] { return fmt::format("verify '{}'", arguments->file); },
+      *command,
+      [arguments] {
+        return arguments->file.empty() ? std::string("verify the audit log")
+                                       : fmt::format("verify '{}'", arguments->file);
+      },
       [arguments](Shell& self) { return Verify(self, *arguments); });
 }
 
@@ -157,7 +168,7 @@ Result<ExitCode> Show(Shell& shell, const ShowArguments& arguments) {
 
 void AddShow(CLI::App& audit_app, Shell& shell) {
   CLI::App* command =
-      audit_app.add_subcommand("show", "Show records of an exported audit log; needs no keyd");
+      audit_app.add_subcommand("show", "Show records of an audit log; a file's needs no keyd");
   command->footer(
       "Shows what the file says: whether that is what was written, 'keyctl audit verify' tells.\n"
       "Times are UTC, as 2026-06-15 or 2026-06-15T15:06:40Z. --json prints the records' own "
@@ -168,7 +179,8 @@ void AddShow(CLI::App& audit_app, Shell& shell) {
       "  keyctl audit show audit.jsonl --outcome PermissionDenied --json | jq .caller");
   const auto arguments = std::make_shared<ShowArguments>();
   AuditFilter::Words& words = arguments->words;
-  command->add_option("FILE", arguments->file, "The log; '-' is the standard input")->required();
+  command->add_option("FILE", arguments->file,
+                      "An exported log; '-' is the standard input, none is keyd's own log");
   command->add_option("--event", words.events, "Only this event; give it again for more")
       ->allow_extra_args(false);
   command->add_option("--module", words.module, "Only those of this module");
@@ -177,21 +189,28 @@ void AddShow(CLI::App& audit_app, Shell& shell) {
   command->add_option("--until", words.until, "Only before this time")->type_name("TIME");
   command->add_option("--outcome", words.outcome, "Only those with this outcome: ok, or an error");
   shell.Bind(
-      *command, [arguments] { return fmt::format("show '{}'", arguments->file); },
+      *command,
+      [arguments] {
+        return arguments->file.empty() ? std::string("show the audit log")
+                                       : fmt::format("show '{}'", arguments->file);
+      },
       [arguments](Shell& self) { return Show(self, *arguments); });
 }
 
 }  // namespace
 
 void AddAuditCommands(CLI::App& app, Shell& shell) {
-  CLI::App* audit_app = app.add_subcommand("audit", "Verify and read audit logs");
+  CLI::App* audit_app = app.add_subcommand("audit", "Read, export and verify audit logs");
   audit_app->require_subcommand(1);
   audit_app->footer(
       "Examples:\n"
-      "  keyctl audit verify audit.jsonl --key audit-key.pem\n"
-      "  keyctl audit show audit.jsonl --event key.revoke");
+      "  keyctl audit tail --follow\n"
+      "  keyctl audit show --event key.revoke\n"
+      "  keyctl audit export --to audit.jsonl\n"
+      "  keyctl audit verify audit.jsonl --key audit-key.pem");
   AddVerify(*audit_app, shell);
   AddShow(*audit_app, shell);
+  AddAuditLogCommands(*audit_app, shell);
 }
 
 }  // namespace keyward::keyctl

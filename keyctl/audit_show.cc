@@ -4,9 +4,8 @@
 
 #include <algorithm>
 
-#include "audit/line_splitter.h"
 #include "core/timestamp.h"
-#include "keyctl/file.h"
+#include "keyctl/audit_source.h"
 #include "keyctl/table.h"
 
 namespace keyward::keyctl {
@@ -109,26 +108,39 @@ bool AuditFilter::Takes(const Record& record) const {
   return !until_ || record.time < *until_;
 }
 
-Result<ExitCode> ShowRecords(Shell& shell, const std::string& path, const AuditFilter& filter) {
+RecordPrinter::RecordPrinter(Shell& shell, Takes takes)
+    : shell_(shell), takes_(std::move(takes)), lines_([this](std::string_view line) {
+        if (!wrong_) Print(line);
+      }) {
   if (!shell.json()) shell.out() << Heading(shell.color());
-  uint64_t number = 0;
-  std::optional<Error> wrong;
-  audit::LineSplitter lines([&](std::string_view line) {
-    ++number;
-    const Result<Record> record = audit::ParseLine(line);
-    if (wrong) return;
-    if (!record) {
-      wrong = NoRecord(number, record.error());
-    } else if (filter.Takes(*record)) {
-      shell.out() << (shell.json() ? std::string(line) + "\n" : RowOf(*record, shell.color()));
-    }
-  });
-  KEYWARD_TRY(ReadChunks(path, shell.environment().in, [&](std::string_view chunk) {
-    lines.Push(chunk);
-    return !wrong;
-  }));
-  if (wrong) return Fail(*wrong);
-  if (lines.unfinished() > 0) return Fail(ErrorCode::kMalformed, "the last line does not end");
+}
+
+void RecordPrinter::Print(std::string_view line) {
+  ++number_;
+  const Result<Record> record = audit::ParseLine(line);
+  if (!record) {
+    wrong_ = NoRecord(number_, record.error());
+  } else if (takes_(*record)) {
+    shell_.out() << (shell_.json() ? std::string(line) + "\n" : RowOf(*record, shell_.color()));
+  }
+}
+
+bool RecordPrinter::Push(std::string_view chunk) {
+  lines_.Push(chunk);
+  return !wrong_;
+}
+
+Result<void> RecordPrinter::Finish() {
+  if (wrong_) return Fail(*wrong_);
+  if (lines_.unfinished() > 0) return Fail(ErrorCode::kMalformed, "the last line does not end");
+  return {};
+}
+
+Result<ExitCode> ShowRecords(Shell& shell, const std::string& path, const AuditFilter& filter) {
+  RecordPrinter printer(shell, [&filter](const Record& record) { return filter.Takes(record); });
+  KEYWARD_TRY(
+      ReadLog(shell, path, [&printer](std::string_view chunk) { return printer.Push(chunk); }));
+  KEYWARD_TRY(printer.Finish());
   return ExitCode::kOk;
 }
 

@@ -35,8 +35,8 @@ class AuditFilter {
   std::string outcome_;
 };
 
-// Prints the records of the file at `path` ("-": the standard input) that `filter` takes, one at a
-// time. Errors: those of ReadChunks, and kMalformed (a line that is no record; what comes before it
+// Prints the records of the log at `path` (see ReadLog) that `filter` takes, one at a time. Errors:
+// those of ReadLog, and kMalformed (a line that is no record; what comes before it
 // is printed).
 Result<ExitCode> ShowRecords(Shell& shell, const std::string& path, const AuditFilter& filter);
 

@@ -93,6 +93,8 @@ void AddModuleCommands(CLI::App& app, Shell& shell);
 void AddSessionsCommands(CLI::App& app, Shell& shell);
 void AddPolicyCommands(CLI::App& app, Shell& shell);
 void AddAuditCommands(CLI::App& app, Shell& shell);
+// Of `keyctl audit`.
+void AddAuditLogCommands(CLI::App& audit_app, Shell& shell);
 // Of `keyctl policy`.
 void AddPcrCommands(CLI::App& policy_app, Shell& shell);
 void AddSealCommands(CLI::App& app, Shell& shell);

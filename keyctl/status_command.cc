@@ -27,6 +27,27 @@ Json BootJson(const BootSummary& boot) {
           {"pcrs", boot.pcrs}};
 }
 
+Json AuditJson(const AuditSummary& audit) {
+  return {{"state", audit.state},
+          {"last", audit.last},
+          {"signed_through", audit.signed_through},
+          {"unrecorded", audit.unrecorded}};
+}
+
+void PrintAudit(Shell& shell, const AuditSummary& audit) {
+  shell.out() << fmt::format("\nAudit log {}: {} records, signed up to {}",
+                             Paint(audit.state, ToneOfState(audit.state), shell.color()),
+                             audit.last, audit.signed_through);
+  if (audit.state == "full") {
+    shell.out() << "; make room on the disk of the state directory: until then, what has to be "
+                   "recorded first is refused";
+  }
+  if (audit.unrecorded > 0) {
+    shell.out() << fmt::format("; {} events could not be recorded", audit.unrecorded);
+  }
+  shell.out() << '\n';
+}
+
 Json StatusJson(const ServiceStatus& status) {
   Json custodians = Json::array();
   for (const CustodianSummary& custodian : status.custodians) {
@@ -42,6 +63,7 @@ Json StatusJson(const ServiceStatus& status) {
           {"sessions", status.sessions},
           {"secret_memory", status.secret_memory},
           {"custodians", custodians},
+          {"audit", AuditJson(status.audit)},
           {"boot", BootJson(status.boot)}};
 }
 
@@ -72,6 +94,7 @@ void PrintStatus(Shell& shell, const ServiceStatus& status) {
                custodian.detail});
   }
   table.Print(shell.out(), shell.color());
+  if (!status.audit.state.empty()) PrintAudit(shell, status.audit);
   PrintBoot(shell, status.boot);
 }
 

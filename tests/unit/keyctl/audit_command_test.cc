@@ -172,5 +172,93 @@ TEST_F(AuditCommandTest, ShowNamesALineThatIsNoRecord) {
   EXPECT_EQ(RowsShown(), 4);
 }
 
+// keyd's own log, in two parts, and what comes after it.
+class OwnAuditLogTest : public AuditCommandTest {
+ protected:
+  void SetUp() override {
+    AuditCommandTest::SetUp();
+    size_t second = 0;
+    for (int i = 0; i < 2; ++i) second = text_.find('\n', second) + 1;
+    keyd_.audit = {{1, text_.substr(0, second)}, {3, text_.substr(second)}};
+    keyd_.status.audit = {.state = "ok", .last = 4, .signed_through = 2, .unrecorded = 0};
+  }
+  // The sequence numbers of what was printed with --json.
+  std::vector<uint64_t> Printed() const {
+    std::vector<uint64_t> printed;
+    std::istringstream in(out_.str());
+    for (std::string line; std::getline(in, line);) {
+      const Result<audit::Record> record = audit::ParseLine(line);
+      printed.push_back(record ? record->seq : 0);
+    }
+    return printed;
+  }
+};
+
+TEST_F(OwnAuditLogTest, TailPrintsTheLatest) {
+  EXPECT_EQ(Run({"audit", "tail", "--json"}), ExitCode::kOk);
+  EXPECT_EQ(out_.str(), text_);
+  EXPECT_EQ(Run({"audit", "tail", "-n", "3", "--json"}), ExitCode::kOk);
+  EXPECT_THAT(Printed(), ::testing::ElementsAre(2, 3, 4));
+  EXPECT_EQ(Run({"audit", "tail", "-n", "0", "--json"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), IsEmpty());
+  EXPECT_EQ(Run({"audit", "tail", "-n", "2"}), ExitCode::kOk);
+  EXPECT_EQ(RowsShown(), 2U);
+}
+
+TEST_F(OwnAuditLogTest, TailFollowsUntilTheLogIsClosed) {
+  keyd_.followed = text_.substr(0, text_.find('\n') + 1);  // any record will do
+  EXPECT_EQ(Run({"audit", "tail", "-n", "1", "--follow", "--json"}), ExitCode::kFailure);
+  EXPECT_THAT(Printed(), ::testing::ElementsAre(4, 1));
+  EXPECT_THAT(err_.str(), HasSubstr("the audit log was closed"));
+}
+
+TEST_F(OwnAuditLogTest, ExportSignsThenWritesAllOfItToANewFile) {
+  const std::string to = folder_.File("exported");
+  EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kOk);
+  std::ostringstream written;
+  written << std::ifstream(to).rdbuf();
+  EXPECT_EQ(written.str(), text_);
+  EXPECT_THAT(keyd_.calls, ::testing::ElementsAre("SignAudit", "ReadAudit 0", "ReadAudit 3"));
+  EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kAlreadyExists);
+  EXPECT_EQ(Run({"audit", "export", "--unsigned"}), ExitCode::kOk);
+  EXPECT_EQ(out_.str(), text_);
+}
+
+TEST_F(OwnAuditLogTest, AnExportThatFailsLeavesNoFile) {
+  keyd_.audit_gap = true;
+  const std::string to = folder_.File("exported");
+  EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(to));
+}
+
+TEST_F(OwnAuditLogTest, ShowAndVerifyReadItWithoutAFile) {
+  EXPECT_EQ(Run({"audit", "show", "--event", "key.sign"}), ExitCode::kOk);
+  EXPECT_EQ(RowsShown(), 2U);
+  VersionSummary version;
+  version.number = 1;
+  version.spki = SomeKey().spki();
+  keyd_.details.versions = {version};
+  EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("nothing"));  // is signed, and a key is known that would
+}
+
+TEST_F(OwnAuditLogTest, SignTellsHowFarTheSignatureReaches) {
+  EXPECT_EQ(Run({"audit", "sign"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("signed up to record 2"));
+}
+
+TEST_F(OwnAuditLogTest, RestartAsksAndHasKeydDoIt) {
+  EXPECT_EQ(Run({"audit", "restart"}), ExitCode::kNotConfirmed);
+  EXPECT_EQ(Run({"audit", "restart", "--state", "/s", "--yes"}), ExitCode::kOk);
+  EXPECT_THAT(keyd_run_, ::testing::ElementsAre("--state", "/s", "--restart-audit", "in /s"));
+}
+
+TEST_F(OwnAuditLogTest, TheStatusTellsWhatIsWrong) {
+  keyd_.status.audit = {.state = "full", .last = 4, .signed_through = 2, .unrecorded = 3};
+  Run({"status"});
+  EXPECT_THAT(out_.str(), HasSubstr("Audit log full: 4 records, signed up to 2; make room"));
+  EXPECT_THAT(out_.str(), HasSubstr("3 events could not be recorded"));
+}
+
 }  // namespace
 }  // namespace keyward::keyctl

@@ -1,6 +1,11 @@
 // A keyd that lives in a test: answers what it was told to, and remembers what it was asked.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +35,10 @@ class FakeAdmin final : public AdminClient {
     std::optional<Quote> quote;
     CreatedBackup backup;
     BackupCheck check;
-    std::vector<std::string> calls;  // "RevokeKey frontend all"
+    std::map<uint64_t, std::string> audit;  // parts of the log, by their first record
+    bool audit_gap = false;                 // parts were removed between two readings
+    std::string followed;                   // what comes after them
+    std::vector<std::string> calls;         // "RevokeKey frontend all"
   };
 
   explicit FakeAdmin(State& state) : state_(state) {}
@@ -112,8 +120,30 @@ class FakeAdmin final : public AdminClient {
   }
   Result<uint32_t> ZeroizeAll() override { return Answer("ZeroizeAll", state_.ended); }
   Result<void> Unseal() override { return Answer("Unseal"); }
+  // Parts of the log, one after the other; the records of a part begin with its key.
+  Result<AuditPart> ReadAudit(uint64_t record) override {
+    KEYWARD_TRY(Answer("ReadAudit " + std::to_string(record)));
+    auto part = state_.audit.upper_bound(record);
+    if (part != state_.audit.begin()) --part;
+    const auto next = std::next(part);
+    return AuditPart{.file = FileOf(part->second),
+                     .first = part->first + (state_.audit_gap && record > 0 ? 1 : 0),
+                     .size = part->second.size(),
+                     .next = next == state_.audit.end() ? 0 : next->first};
+  }
+  Result<AuditFollowing> FollowAudit() override {
+    KEYWARD_TRY(Answer("FollowAudit"));
+    return AuditFollowing{FileOf(state_.followed), state_.status.audit.last + 1};
+  }
+  Result<void> SignAudit() override { return Answer("SignAudit"); }
 
  private:
+  static UniqueFd FileOf(const std::string& text) {
+    UniqueFd file(memfd_create("audit", MFD_CLOEXEC));
+    EXPECT_EQ(write(file.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    EXPECT_EQ(lseek(file.get(), 0, SEEK_SET), 0);
+    return file;
+  }
   Result<void> Answer(std::string call) {
     state_.calls.push_back(std::move(call));
     if (state_.error) return Fail(*state_.error);
