@@ -21,6 +21,7 @@ class StatusCommandTest : public KeyctlTest {
                     .seal_reason = "",
                     .secret_memory = "memfd_secret",
                     .custodians = {{"hsm", "SoftHSM v2", "ok", ""}},
+                    .audit = {},
                     .sessions = 1,
                     .uptime = std::chrono::seconds(3725)};
   }

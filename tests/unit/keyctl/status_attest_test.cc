@@ -24,6 +24,7 @@ class StatusAttestTest : public KeyctlTest {
                     .seal_reason = "",
                     .secret_memory = "memfd_secret",
                     .custodians = {},
+                    .audit = {},
                     .sessions = 0,
                     .uptime = std::chrono::seconds(1),
                     .boot = {.state = "attested",
