@@ -155,6 +155,23 @@ BackupCheck BackupCheckFromBus(const Answer& answer) {
   return check;
 }
 
+std::vector<RevocationSummary> RevocationsFromBus(AdminProxy& keyd) {
+  std::vector<RevocationSummary> revocations;
+  for (const auto& row : keyd.ListRevocations()) {
+    RevocationSummary& summary = revocations.emplace_back();
+    const Bytes& fingerprint = row.get<0>();
+    Fingerprint& kept = summary.revocation.fingerprint;
+    std::ranges::copy_n(fingerprint.begin(),
+                        static_cast<ptrdiff_t>(std::min(fingerprint.size(), kept.size())),
+                        kept.begin());
+    summary.revocation.name = row.get<1>();
+    summary.revocation.version = row.get<2>();
+    summary.revocation.at = WallTime(std::chrono::milliseconds(row.get<3>()));
+    summary.issuer = row.get<4>();
+  }
+  return revocations;
+}
+
 class BusAdminClient final : public AdminClient {
   // First, because its result is deduced.
   template <class Call>
@@ -230,6 +247,30 @@ class BusAdminClient final : public AdminClient {
 
   Result<uint32_t> RemovePeer(const std::string& peer) override {
     return Ask([&](AdminProxy& keyd) { return keyd.RemovePeer(peer); });
+  }
+
+  Result<uint32_t> RevokeModule(const std::string& name) override {
+    return Ask([&](AdminProxy& keyd) { return keyd.RevokeModule(name); });
+  }
+
+  Result<std::vector<RevocationSummary>> ListRevocations() override {
+    return Ask(RevocationsFromBus);
+  }
+
+  Result<ExportedRevocations> ExportRevocations() override {
+    KEYWARD_ASSIGN(const auto answer,
+                   Ask([](AdminProxy& keyd) { return keyd.ExportRevocations(); }));
+    const auto& [list, spki] = answer;
+    KEYWARD_ASSIGN(PublicKey signer, PublicKey::FromSpki(spki));
+    return ExportedRevocations{list, std::move(signer)};
+  }
+
+  Result<ImportedRevocations> ImportRevocations(std::string_view list,
+                                                const PublicKey& signer) override {
+    return Ask([&](AdminProxy& keyd) {
+      const auto answer = keyd.ImportRevocations(std::string(list), signer.spki());
+      return ImportedRevocations{std::get<0>(answer), std::get<1>(answer)};
+    });
   }
 
   Result<std::vector<SessionSummary>> ListSessions() override { return Ask(SessionsFromBus); }

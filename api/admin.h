@@ -14,6 +14,7 @@
 #include "core/pcr_policy.h"
 #include "core/public_key.h"
 #include "core/result.h"
+#include "core/revocation_list.h"
 #include "core/unique_fd.h"
 
 namespace keyward {
@@ -92,6 +93,21 @@ struct SessionSummary {
   std::chrono::seconds expires_in{};
   uint64_t sealed = 0;  // messages
   uint64_t opened = 0;
+};
+
+struct RevocationSummary {
+  Revocation revocation;
+  Bytes issuer;  // fingerprint of who signed the list it came with; empty: revoked there
+};
+
+struct ExportedRevocations {
+  std::string list;  // core/revocation_list.h
+  PublicKey signer;
+};
+
+struct ImportedRevocations {
+  uint32_t added = 0;  // revocations that were not known before
+  uint32_t sessions_ended = 0;
 };
 
 // A TPM's PCRs, and the states of them that release the master key.
@@ -178,6 +194,16 @@ class AdminClient {
   // Both give the number of sessions that ended. Errors: kNotFound.
   virtual Result<uint32_t> RemoveModule(const std::string& module) = 0;
   virtual Result<uint32_t> RemovePeer(const std::string& peer) = 0;
+
+  // A module: its identity key is revoked, and it is removed. A remote peer: it is removed, and its
+  // key can never be enrolled again. Gives the number of sessions that ended. Errors: kNotFound.
+  virtual Result<uint32_t> RevokeModule(const std::string& name) = 0;
+  virtual Result<std::vector<RevocationSummary>> ListRevocations() = 0;
+  // What was revoked there, as a list for other hosts. Errors: the custodian's.
+  virtual Result<ExportedRevocations> ExportRevocations() = 0;
+  // Errors: those of ReadRevocationList.
+  virtual Result<ImportedRevocations> ImportRevocations(std::string_view list,
+                                                        const PublicKey& signer) = 0;
 
   virtual Result<std::vector<SessionSummary>> ListSessions() = 0;
   // Each gives the number of sessions that ended. Errors: kNotFound (no such session).

@@ -30,6 +30,8 @@ constexpr std::array kKinds = {
     KindInfo{EventKind::kModuleRemove, "module.remove"},
     KindInfo{EventKind::kPeerEnrol, "peer.enrol"},
     KindInfo{EventKind::kPeerRemove, "peer.remove"},
+    KindInfo{EventKind::kPeerRevoke, "peer.revoke"},
+    KindInfo{EventKind::kListImport, "list.import"},
     KindInfo{EventKind::kPolicyReload, "policy.reload"},
     KindInfo{EventKind::kSessionOpen, "session.open"},
     KindInfo{EventKind::kSessionEnd, "session.end"},

@@ -35,6 +35,8 @@ enum class EventKind : uint8_t {
   kModuleRemove,
   kPeerEnrol,
   kPeerRemove,
+  kPeerRevoke,
+  kListImport,
   kPolicyReload,
   kSessionOpen,
   kSessionEnd,

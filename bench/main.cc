@@ -29,7 +29,11 @@ int main(int argc, char** argv) {
   CLI::App* shake_here = app.add_subcommand("handshake-in-process", "the same work alone, ms");
   add_token(shake_here);
   shake_here->add_option("--state", state)->required();
+  size_t rounds = 1;
+  CLI::App* revoke = app.add_subcommand("revoke", "Revoking with 10,000 sessions, ms");
+  revoke->add_option("--rounds", rounds)->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
+  if (*revoke) return bench::Report(bench::RevokeTenThousandSessions(rounds));
   if (*sign_channel) return bench::Report(bench::SignOverChannel(key));
   if (*sign_module) return bench::Report(bench::SignWithModule(token));
   if (*seal_channel) return bench::Report(bench::SealOverChannel());

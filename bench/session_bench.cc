@@ -2,6 +2,7 @@
 
 #include "api/keyward.h"
 #include "bench/measure.h"
+#include "bench/session_pair.h"
 #include "bench/workloads.h"
 #include "hsm/hsm_factory.h"
 #include "session/aico_engine.h"
@@ -10,42 +11,6 @@ namespace keyward::bench {
 namespace {
 
 constexpr size_t kMessageSize = size_t{16} * 1024;
-
-// Both ends of one handshake in this process, each through keyd.
-struct Pair {
-  Session initiator;
-  Session responder;
-};
-
-Result<Pair> OpenPair(Client& client) {
-  KEYWARD_ASSIGN(Session initiator, client.OpenSession({.key = "frontend-id",
-                                                        .protocol = "aico",
-                                                        .role = Role::kInitiator,
-                                                        .peer = "backend",
-                                                        .lifetime = {}}));
-  KEYWARD_ASSIGN(Session responder, client.OpenSession({.key = "backend-id",
-                                                        .protocol = "aico",
-                                                        .role = Role::kResponder,
-                                                        .peer = "frontend",
-                                                        .lifetime = {}}));
-  return Pair{std::move(initiator), std::move(responder)};
-}
-
-// For sessions of libkeyward and for engines alike.
-template <class StepInitiator, class StepResponder>
-Result<void> Shake(StepInitiator initiator, StepResponder responder) {
-  KEYWARD_ASSIGN(const auto hello, initiator(ByteView()));
-  KEYWARD_ASSIGN(const auto reply, responder(hello.output));
-  KEYWARD_ASSIGN(const auto confirmation, initiator(reply.output));
-  KEYWARD_ASSIGN(const auto last, responder(confirmation.output));
-  if (last.established) return {};
-  return Fail(ErrorCode::kInternal, "the handshake did not end");
-}
-
-Result<void> Shake(Pair& pair) {
-  return Shake([&](ByteView input) { return pair.initiator.Step(input); },
-               [&](ByteView input) { return pair.responder.Step(input); });
-}
 
 Result<std::unique_ptr<session::AicoEngine>> MakeEngine(session::Role role, const PublicKey& own,
                                                         const PublicKey& peer, const Clock& clock,

@@ -28,4 +28,8 @@ Result<double> SealWithSodium();
 Result<double> HandshakeThroughKeyd();
 Result<double> HandshakeInProcess(const TokenKey& token, const std::string& state_directory);
 
+// Milliseconds (99th percentile of `rounds`) that a revocation takes which ends 10,000 established
+// sessions.
+Result<double> RevokeTenThousandSessions(size_t rounds);
+
 }  // namespace keyward::bench

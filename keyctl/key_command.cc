@@ -219,6 +219,7 @@ void AddKeyCommands(CLI::App& app, Shell& shell) {
   AddShow(*keys, shell);
   AddGenerate(*keys, shell);
   AddKeyLifecycleCommands(*keys, shell);
+  AddRevocationsCommand(*keys, shell);
 }
 
 }  // namespace keyward::keyctl

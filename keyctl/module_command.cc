@@ -95,17 +95,25 @@ Result<uint32_t> RemoveEither(AdminClient& admin, const std::string& name) {
   return found->kind == "peer" ? admin.RemovePeer(name) : admin.RemoveModule(name);
 }
 
-Result<ExitCode> Remove(Shell& shell, const std::string& name) {
+Result<uint32_t> RevokeEither(AdminClient& admin, const std::string& name) {
+  return admin.RevokeModule(name);
+}
+
+using EndCall = Result<uint32_t> (*)(AdminClient& admin, const std::string& name);
+
+// `what` is about to happen to 'name', which then is `participle`.
+Result<ExitCode> End(Shell& shell, const std::string& name, EndCall call, const char* what,
+                     const char* participle) {
   if (!shell.Confirm(
-          fmt::format("About to remove '{}', and to end every session with it. Go on?", name))) {
+          fmt::format("About to {} '{}', and to end every session with it. Go on?", what, name))) {
     return ExitCode::kNotConfirmed;
   }
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const uint32_t ended, RemoveEither(*admin, name));
+  KEYWARD_ASSIGN(const uint32_t ended, call(*admin, name));
   if (shell.json()) {
     shell.PrintJson({{"name", name}, {"sessions_ended", ended}});
   } else {
-    shell.Say(fmt::format("{} is removed; {}.", name, SessionsEnded(ended)));
+    shell.Say(fmt::format("{} is {}; {}.", name, participle, SessionsEnded(ended)));
   }
   return ExitCode::kOk;
 }
@@ -140,24 +148,32 @@ void AddEnrol(CLI::App& modules, Shell& shell) {
       [arguments](Shell& self) { return Enrol(self, *arguments); });
 }
 
-void AddRemove(CLI::App& modules, Shell& shell) {
-  CLI::App* command = modules.add_subcommand("remove",
-                                             "Take a module's or peer's identity away and end its "
-                                             "sessions at once");
-  command->footer(
-      "Examples:\n  keyctl module remove frontend\n  keyctl module remove sensor-7 --yes");
+struct Ending {
+  const char* verb;
+  const char* participle;
+  const char* what;
+  const char* footer;
+  EndCall call;
+};
+
+void AddEnding(CLI::App& modules, Shell& shell, const Ending& ending) {
+  CLI::App* command = modules.add_subcommand(ending.verb, ending.what);
+  command->footer(ending.footer);
   const auto name = std::make_shared<std::string>();
   command->add_option("NAME", *name, "The module or peer")->required();
   shell.AddYes(*command);
   shell.Bind(
-      *command, [name] { return fmt::format("remove '{}'", *name); },
-      [name](Shell& self) { return Remove(self, *name); });
+      *command, [name, ending] { return fmt::format("{} '{}'", ending.verb, *name); },
+      [name, ending](Shell& self) {
+        return End(self, *name, ending.call, ending.verb, ending.participle);
+      });
 }
 
 }  // namespace
 
 void AddModuleCommands(CLI::App& app, Shell& shell) {
-  CLI::App* modules = app.add_subcommand("module", "Enrol and remove modules and remote peers");
+  CLI::App* modules =
+      app.add_subcommand("module", "Enrol, remove and revoke modules and remote peers");
   modules->require_subcommand(1);
   modules->footer(
       "Examples:\n"
@@ -165,7 +181,17 @@ void AddModuleCommands(CLI::App& app, Shell& shell) {
       "  keyctl module enrol frontend --identity frontend");
   AddList(*modules, shell);
   AddEnrol(*modules, shell);
-  AddRemove(*modules, shell);
+  AddEnding(
+      *modules, shell,
+      {"remove", "removed", "Take a module's or peer's identity away and end its sessions at once",
+       "Examples:\n  keyctl module remove frontend\n  keyctl module remove sensor-7 --yes",
+       RemoveEither});
+  AddEnding(*modules, shell,
+            {"revoke", "revoked", "Remove a module or peer whose key must never be trusted again",
+             "A module's identity key is revoked with all its versions. A peer's key can never be\n"
+             "enrolled again. Both are in the list of 'keyctl key revocations'.\n\n"
+             "Examples:\n  keyctl module revoke frontend\n  keyctl module revoke sensor-7 --yes",
+             RevokeEither});
 }
 
 }  // namespace keyward::keyctl

@@ -89,6 +89,7 @@ void AddStatusCommand(CLI::App& app, Shell& shell);
 void AddKeyCommands(CLI::App& app, Shell& shell);
 // Of `keyctl key`.
 void AddKeyLifecycleCommands(CLI::App& keys, Shell& shell);
+void AddRevocationsCommand(CLI::App& keys, Shell& shell);
 void AddModuleCommands(CLI::App& app, Shell& shell);
 void AddSessionsCommands(CLI::App& app, Shell& shell);
 void AddPolicyCommands(CLI::App& app, Shell& shell);

@@ -249,6 +249,32 @@ void AdminService::RemovePeer(const std::string& peer, uint32_t caller, const En
   (*vault)->registry().RemovePeer(peer, caller, Telling(done, ended));
 }
 
+void AdminService::RevokeModule(const std::string& name, uint32_t caller, const Ended& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  const std::string* identity = (*vault)->registry().IdentityOf(name);
+  if (identity == nullptr) return RevokePeer(**vault, name, caller, done);
+  constexpr uint32_t kAllVersions = 0;
+  RevokeKey(
+      *identity, kAllVersions, caller, [this, name, caller, done](const Result<uint32_t>& revoked) {
+        if (!revoked) return done(Fail(revoked.error()));
+        RemoveModule(name, caller, [before = *revoked, done](const Result<uint32_t>& removed) {
+          if (!removed) return done(Fail(removed.error()));
+          done(before + *removed);
+        });
+      });
+}
+
+void AdminService::RevokePeer(Vault& vault, const std::string& name, uint32_t caller,
+                              const Ended& done) {
+  auto ended = std::make_shared<uint32_t>(0);
+  if (vault.registry().PeerKey(name) != nullptr) {
+    Log(LogLevel::kNotice, "peer '{}' revoked", name);
+    *ended = EndSessionsWith(name, Error(ErrorCode::kRevoked, "the peer was revoked"));
+  }
+  vault.registry().RevokePeer(name, vault.keys().Now(), caller, Telling(done, ended));
+}
+
 uint32_t AdminService::EndSessionsWith(const std::string& name, const Error& reason) {
   return daemon_.sessions.EndWhere(
       [&](const SessionInfo& session) { return session.module == name || session.peer == name; },
@@ -278,7 +304,8 @@ Result<std::vector<ModuleStatus>> AdminService::ListModules() const {
   all.reserve(names.size());
   for (const std::string& name : names) all.push_back(StatusOf(*vault, name));
   for (const auto& [name, key] : vault->registry().peers()) {
-    all.push_back({name, true, "", ToHex(key.Fingerprint()), "enrolled", 0});
+    const char* const state = vault->registry().IsRevoked(key) ? "revoked" : "enrolled";
+    all.push_back({name, true, "", ToHex(key.Fingerprint()), state, 0});
   }
   return all;
 }

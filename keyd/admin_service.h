@@ -60,6 +60,11 @@ class AdminService {
   // kNotSupported, kAlreadyExists, the store's.
   void EnrolPeer(const std::string& peer, ByteView spki, uint32_t caller, const Done& done);
   void RemovePeer(const std::string& peer, uint32_t caller, const Ended& done);
+  // A module: revokes its identity key and removes it. A remote peer: removes it, and its key is
+  // never trusted again. Errors: kNotFound, the journal's.
+  void RevokeModule(const std::string& name, uint32_t caller, const Ended& done);
+  // Every session with a module or peer of that name. Gives their number.
+  uint32_t EndSessionsWith(const std::string& name, const Error& reason);
 
   Result<std::vector<ModuleStatus>> ListModules() const;
   std::vector<std::shared_ptr<LiveSession>> ListSessions() const { return daemon_.sessions.All(); }
@@ -92,9 +97,9 @@ class AdminService {
   void TellSeal(const audit::Event& event);
   // Ends every session and channel, and with them the audit log.
   uint32_t EndEverything();
+  void RevokePeer(Vault& vault, const std::string& name, uint32_t caller, const Ended& done);
   uint32_t EndDependants(const KeyRing& keys, const std::string& key,
                          const std::vector<KeyId>& versions);
-  uint32_t EndSessionsWith(const std::string& name, const Error& reason);
   Result<void> CheckEnrolment(const KeyRing& keys, const Registry& registry,
                               const std::string& module, const std::string& key) const;
   ModuleStatus StatusOf(Vault& vault, const std::string& module) const;

@@ -1,6 +1,9 @@
 // Audit events of other threads, on their way to the bus thread that records them.
 #pragma once
 
+#include <algorithm>
+#include <deque>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -16,14 +19,19 @@ class EventQueue {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));
   }
-  std::vector<audit::Event> Take() {
+  // The oldest, in their order.
+  std::vector<audit::Event> Take(size_t at_most) {
     const std::lock_guard lock(mutex_);
-    return std::exchange(events_, {});
+    const auto end = events_.begin() + static_cast<ptrdiff_t>(std::min(events_.size(), at_most));
+    std::vector<audit::Event> taken(std::make_move_iterator(events_.begin()),
+                                    std::make_move_iterator(end));
+    events_.erase(events_.begin(), end);
+    return taken;
   }
 
  private:
   std::mutex mutex_;
-  std::vector<audit::Event> events_;
+  std::deque<audit::Event> events_;
 };
 
 }  // namespace keyward

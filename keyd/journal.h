@@ -52,6 +52,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void Resume();
   // Writes down how far the audit log has come, when that has changed. Errors: the store's.
   Result<void> NoteAuditHead();
+  // Of the last change that was written.
+  uint64_t epoch() const { return store_.epoch(); }
   // Nothing is written any more; what waits is told kSealed. To be called before the store or
   // whatever changes refer to goes.
   void Stop();

@@ -382,7 +382,7 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
     return OnActivated(key.name, added, *version.activated, retire_at, outcome, done);
   }
   if (in_progress_.extract(key.name).mapped()) {  // which the store was told after it was made
-    added->Revoke();
+    added->Revoke(clock_.Now());
     return done(RevokedMeanwhile());
   }
   Tell(*added);
@@ -415,14 +415,15 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
   if (const auto change = in_progress_.find(name); change != in_progress_.end() && version == 0) {
     change->second = true;
   }
+  const WallTime now = clock_.Now();
   for (const std::shared_ptr<KeyVersion>& each : key->versions) {
     if (std::ranges::find(ids, each->id()) == ids.end()) continue;
-    each->Revoke();
+    each->Revoke(now);
     Tell(*each);
   }
   parts_.journal.CommitRegardless(
-      [name, version, id = ids.front()](StoreWriter& store) {
-        return version == 0 ? store.RevokeKey(name) : store.RevokeVersion(id);
+      [name, version, id = ids.front(), now](StoreWriter& store) {
+        return version == 0 ? store.RevokeKey(name, now) : store.RevokeVersion(id, now);
       },
       KeyEvent(request.kind, caller, key->record, version),
       [recorded](const Journal::Outcome& outcome) {

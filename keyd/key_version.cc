@@ -32,7 +32,8 @@ KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key
       state_(record_.state),
       uses_(record_.uses),
       activated_(record_.activated),
-      retire_at_(record_.retire_at) {}
+      retire_at_(record_.retire_at),
+      revoked_(record_.revoked) {}
 
 Result<void> KeyVersion::WithSigner(uint32_t caller,
                                     std::function<void(Result<SignFunction>)> task) {
@@ -86,7 +87,11 @@ void KeyVersion::EndGrace() {
   if (state_ == VersionState::kRetiring) End(VersionState::kRetired);
 }
 
-void KeyVersion::Revoke() { End(VersionState::kRevoked); }
+void KeyVersion::Revoke(WallTime now) {
+  End(VersionState::kRevoked);
+  const std::lock_guard lock(mutex_);
+  if (!revoked_) revoked_ = now;
+}
 
 void KeyVersion::MarkDestroyed() { End(VersionState::kDestroyed); }
 
@@ -95,6 +100,11 @@ void KeyVersion::End(VersionState state) {
   const std::scoped_lock lock(releasing_, mutex_);
   retire_at_.reset();
   unsealed_.Wipe();
+}
+
+std::optional<WallTime> KeyVersion::revoked() const {
+  const std::lock_guard lock(mutex_);
+  return revoked_;
 }
 
 std::optional<WallTime> KeyVersion::activated() const {

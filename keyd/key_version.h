@@ -40,8 +40,7 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   // The custodian has destroyed the private half of what was revoked.
   void MarkDestroyed();
   // From now on no signature leaves; what is unsealed is wiped. Waits for a Release under way.
-  void Revoke();
-
+  void Revoke(WallTime now);
   // The same because the service is sealed; the version's state stays what it is.
   void Seal();
 
@@ -66,6 +65,7 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   std::optional<WallTime> activated() const;
   std::optional<WallTime> retire_at() const;  // while it is retiring
   uint64_t uses() const { return uses_; }     // signatures
+  std::optional<WallTime> revoked() const;    // also when it was destroyed afterwards
   const Bytes& reference() const { return record_.reference; }
   const PublicKey& public_key() const { return public_key_; }
   CustodianPool& pool() const { return pool_; }
@@ -89,6 +89,7 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   mutable std::mutex mutex_;
   std::optional<WallTime> activated_;
   std::optional<WallTime> retire_at_;
+  std::optional<WallTime> revoked_;
   SecretBytes unsealed_;  // libsodium's Ed25519 secret key, 64 bytes
 };
 

@@ -16,12 +16,18 @@ Result<std::unique_ptr<Registry>> Registry::Create(Journal& journal, const Store
     KEYWARD_ASSIGN(PublicKey key, PublicKey::FromSpki(peer.spki));
     registry->peers_.emplace(peer.name, std::move(key));
   }
+  for (const RevocationRecord& record : state.revocations) registry->Take(record);
   return registry;
 }
 
 std::unexpected<Error> Registry::Refuse(const audit::Event& event, Error why) {
   journal_.trail().RecordRefusal(event, why);
   return Fail(std::move(why));
+}
+
+void Registry::Take(const RevocationRecord& record) {
+  revocations_.push_back(record);
+  revoked_.insert(record.revocation.fingerprint);
 }
 
 void Registry::EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
@@ -69,11 +75,14 @@ void Registry::EnrolPeer(const std::string& name, const PublicKey& key, uint32_t
   if (key.algorithm() != Algorithm::kEd25519) {
     return done(Refuse(event, {ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key"}));
   }
-  const auto change = [this, name, spki = key.spki()](StoreWriter& store) -> Result<void> {
+  const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
+    if (IsRevoked(key)) {
+      return Fail(ErrorCode::kRevoked, "this key was revoked; have the peer make another");
+    }
     if (modules_.contains(name)) {
       return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
     }
-    return store.PutPeer({name, spki});
+    return store.PutPeer({name, key.spki()});
   };
   journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {
     if (outcome.written) peers_.insert_or_assign(name, key);
@@ -88,6 +97,45 @@ void Registry::RemovePeer(const std::string& name, uint32_t caller, const Done& 
   }
   journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
                             Told(name, done));
+}
+
+void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller,
+                          const Done& done) {
+  const auto peer = peers_.find(name);
+  if (peer == peers_.end()) return RemovePeer(name, caller, done);  // it knows of unrecorded ones
+  audit::Event event = MakeEvent(EventKind::kPeerRevoke, caller, name);
+  event.detail.push_back({"fingerprint", audit::SafeText(ToHex(peer->second.Fingerprint()))});
+  const RevocationRecord record{
+      {.fingerprint = FingerprintOf(peer->second), .name = name, .version = 0, .at = now}, {}};
+  Take(record);
+  peers_.erase(peer);
+  journal_.CommitRegardless(
+      [name, record](StoreWriter& store) -> Result<void> {
+        KEYWARD_TRY(store.PutRevocation(record));
+        return store.DeletePeer(name);
+      },
+      event, Told(name, done));
+}
+
+void Registry::Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
+                      uint32_t caller, const Done& done) {
+  std::vector<RevocationRecord> fresh;
+  for (const Revocation& each : revocations) {
+    if (!revoked_.contains(each.fingerprint)) fresh.push_back({each, ToBytes(issuer)});
+  }
+  audit::Event event = MakeEvent(EventKind::kListImport, caller, {});
+  event.detail = {{"issuer", audit::SafeText(ToHex(issuer))}, {"added", uint64_t{fresh.size()}}};
+  if (revocations_.size() + fresh.size() > kMaxRevocations) {
+    return done(Refuse(
+        event, {ErrorCode::kResourceExhausted, "there are as many revocations as can be kept"}));
+  }
+  for (const RevocationRecord& record : fresh) Take(record);
+  journal_.CommitRegardless(
+      [fresh](StoreWriter& store) -> Result<void> {
+        for (const RevocationRecord& record : fresh) KEYWARD_TRY(store.PutRevocation(record));
+        return {};
+      },
+      event, [done](const Journal::Outcome& outcome) { done(outcome.result); });
 }
 
 const std::string* Registry::IdentityOf(std::string_view module) const {

@@ -1,4 +1,5 @@
-// The modules and remote peers that an admin has enrolled.
+// The modules and remote peers that an admin has enrolled, and the public keys that nobody may be
+// enrolled with any more.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,8 @@
 #include "keyd/journal.h"
 
 namespace keyward {
+
+inline constexpr size_t kMaxRevocations = 20'000;
 
 // Belongs to the bus thread. An enrolment is visible once it is on disk and confirmed; a removal at
 // once, and `done` is told when it will last. The audit log has who asked for what (`caller`: a
@@ -31,15 +34,24 @@ class Registry {
   void RemoveModule(const std::string& name, uint32_t caller, const Done& done);
   // Forgets every module whose identity was `key`, which the store has deleted.
   void ForgetIdentity(const std::string& key);
-  // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519).
+  // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519), kRevoked.
   void EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller, const Done& done);
   // Errors also: kNotFound.
   void RemovePeer(const std::string& name, uint32_t caller, const Done& done);
+  // Removes it, and its key is never trusted again. Errors also: kNotFound.
+  void RevokePeer(const std::string& name, WallTime now, uint32_t caller, const Done& done);
+  // Takes the revocations of a list that `issuer` signed. Errors also: kResourceExhausted (over
+  // kMaxRevocations).
+  void Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
+              uint32_t caller, const Done& done);
 
   // The name of the module's identity key; null when it is not enrolled.
   const std::string* IdentityOf(std::string_view module) const;
-  // Null when there is no such remote peer.
+  // Null when there is no such remote peer. Whether its key IsRevoked is another question.
   const PublicKey* PeerKey(std::string_view peer) const;
+  bool IsRevoked(const PublicKey& key) const { return revoked_.contains(FingerprintOf(key)); }
+  // But for the versions of the keys that are kept here.
+  const std::vector<RevocationRecord>& revocations() const { return revocations_; }
 
   const std::map<std::string, std::string, std::less<>>& modules() const { return modules_; }
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }
@@ -49,10 +61,13 @@ class Registry {
   // Until the store was told of a removal, it can be repeated.
   Journal::Done Told(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}
+  void Take(const RevocationRecord& record);
 
   Journal& journal_;
   std::map<std::string, std::string, std::less<>> modules_;
   std::map<std::string, PublicKey, std::less<>> peers_;
+  std::vector<RevocationRecord> revocations_;
+  std::set<Fingerprint> revoked_;                  // theirs
   std::set<std::string, std::less<>> unrecorded_;  // removed, which the store was not told
 };
 

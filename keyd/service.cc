@@ -16,6 +16,8 @@ constexpr std::string_view kAico = "aico";
 constexpr const char* kContext = "keyward";
 constexpr ptrdiff_t kMaxKeyChannels = 256;  // of one user, so that none takes all descriptors
 
+constexpr size_t kEndedAtOnce = 16;
+
 Result<session::Role> ParseRole(std::string_view role) {
   if (role == "initiator") return session::Role::kInitiator;
   if (role == "responder") return session::Role::kResponder;
@@ -119,6 +121,9 @@ Result<SessionInfo> Service::Authorise(const KeyRing& keys, const policy::Caller
 
 Result<Service::PeerIdentities> Service::IdentitiesOfPeer(Vault& vault, std::string_view peer) {
   if (const PublicKey* remote = vault.registry().PeerKey(peer)) {
+    if (vault.registry().IsRevoked(*remote)) {
+      return Fail(ErrorCode::kRevoked, "the peer's key was revoked");
+    }
     return PeerIdentities{{*remote}, {}};
   }
   const std::string* identity = vault.registry().IdentityOf(peer);
@@ -162,10 +167,7 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
         }
         if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
         daemon_.sessions.Remove(id);
-        daemon_.post([this, id, reason] {
-          RecordEnded();
-          if (session_ended_) session_ended_(id, reason);
-        });
+        NoteEnded(id, reason);
       });
   KEYWARD_TRY(daemon_.sessions.Add(session, max_sessions));
   if (Result<void> served = daemon_.channels.Serve(pair.first); !served) {
@@ -173,6 +175,28 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
     return Fail(served.error());
   }
   return std::move(pair.second);
+}
+
+void Service::NoteEnded(uint64_t id, const Error& reason) {
+  const std::lock_guard lock(untold_mutex_);
+  untold_.emplace_back(id, reason);
+  if (untold_.size() == 1) daemon_.post([this] { TellEnded(); });
+}
+
+// A revocation that ends thousands is answered in between.
+void Service::TellEnded() {
+  std::vector<std::pair<uint64_t, Error>> now;
+  {
+    const std::lock_guard lock(untold_mutex_);
+    const auto end =
+        untold_.begin() + static_cast<ptrdiff_t>(std::min(untold_.size(), kEndedAtOnce));
+    now.assign(untold_.begin(), end);
+    untold_.erase(untold_.begin(), end);
+    if (!untold_.empty()) daemon_.post([this] { TellEnded(); });
+  }
+  RecordEnded(kEndedAtOnce);
+  if (!session_ended_) return;
+  for (const auto& [id, reason] : now) session_ended_(id, reason);
 }
 
 Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& caller,
@@ -285,8 +309,8 @@ void Service::TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use) {
   ended_.Push(std::move(event));
 }
 
-void Service::RecordEnded() {
-  for (const audit::Event& event : ended_.Take()) daemon_.audit.RecordDone(event);
+void Service::RecordEnded(size_t at_most) {
+  for (const audit::Event& event : ended_.Take(at_most)) daemon_.audit.RecordDone(event);
 }
 
 Result<std::vector<const Key*>> Service::ListKeys(const policy::Caller& caller) const {

@@ -1,7 +1,10 @@
 // What modules may ask of keyd: sessions and keys. Decides by the policy, then acts.
 #pragma once
 
+#include <deque>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,7 +65,7 @@ class Service {
   void CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which, const Error& reason);
 
   // Records what has ended since, on whatever thread it was.
-  void RecordEnded();
+  void RecordEnded(size_t at_most = std::numeric_limits<size_t>::max());
 
  private:
   // The active one, and those that are in their grace period.
@@ -100,9 +103,15 @@ class Service {
   void TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use);
   Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);
 
+  // Any thread.
+  void NoteEnded(uint64_t id, const Error& reason);
+  void TellEnded();
+
   Daemon& daemon_;
   SessionEnded session_ended_;
   EventQueue ended_;
+  std::mutex untold_mutex_;
+  std::deque<std::pair<uint64_t, Error>> untold_;  // which nobody was told of yet
   std::vector<KeyChannel> key_channels_;
 };
 

@@ -64,6 +64,14 @@ constexpr std::array kSteps = {
   CREATE TABLE audit_head (
     one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
   PRAGMA user_version = 4;
+)",
+    R"(
+  ALTER TABLE version ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+  UPDATE version SET revoked = CAST(strftime('%s', 'now') AS INTEGER) * 1000 WHERE state = 4;
+  CREATE TABLE revocation (
+    fingerprint BLOB NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
+    issuer BLOB NOT NULL, PRIMARY KEY (fingerprint, issuer)) STRICT;
+  PRAGMA user_version = 5;
 )"};
 constexpr auto kSchemaVersion = static_cast<int64_t>(kSteps.size());
 

@@ -9,6 +9,7 @@
 #include "core/algorithm.h"
 #include "core/clock.h"
 #include "core/public_key.h"
+#include "core/revocation_list.h"
 #include "core/signer.h"
 #include "keyd/version_state.h"
 
@@ -33,6 +34,7 @@ struct VersionRecord {
   std::optional<WallTime> activated = std::nullopt;  // when it became the active one
   std::optional<WallTime> retire_at = std::nullopt;  // retiring: when its grace period ends
   uint64_t uses = 0;  // signatures, as of the last time that they were written down
+  std::optional<WallTime> revoked = std::nullopt;  // also of one that was destroyed afterwards
 };
 
 struct VersionUses {
@@ -50,11 +52,18 @@ struct PeerRecord {
   Bytes spki;
 };
 
+// A public key that nothing is enrolled with, and no session made with, any more.
+struct RevocationRecord {
+  Revocation revocation;
+  Bytes issuer;  // fingerprint of who signed the list it came with; empty when it was revoked here
+};
+
 struct StoredState {
   std::vector<KeyRecord> keys;
   std::vector<VersionRecord> versions;
   std::vector<ModuleRecord> modules;
   std::vector<PeerRecord> peers;
+  std::vector<RevocationRecord> revocations;  // but for the versions' own
   // A record that the audit log had; nothing before its first.
   std::optional<audit::Head> audit_head = std::nullopt;
 };

@@ -62,6 +62,7 @@ Result<VersionRecord> ReadVersion(const Statement& row) {
   version.activated = TimeOrNone(row.Integer(7));
   version.retire_at = TimeOrNone(row.Integer(8));
   version.uses = static_cast<uint64_t>(row.Integer(9));
+  version.revoked = TimeOrNone(row.Integer(10));
   return version;
 }
 
@@ -69,7 +70,7 @@ Result<std::vector<VersionRecord>> ReadVersions(sqlite3* database, const UnwrapF
   std::vector<VersionRecord> versions;
   Statement rows(database,
                  "SELECT key, number, id, state, spki, reference, created, activated, retire_at, "
-                 "uses FROM version ORDER BY key, number");
+                 "uses, revoked FROM version ORDER BY key, number");
   while (true) {
     KEYWARD_ASSIGN(const bool row, rows.Step());
     if (!row) return versions;
@@ -92,6 +93,27 @@ Result<std::optional<audit::Head>> ReadAuditHead(sqlite3* database) {
   return head;
 }
 
+Result<std::vector<RevocationRecord>> ReadRevocations(sqlite3* database) {
+  std::vector<RevocationRecord> records;
+  Statement rows(database, "SELECT fingerprint, name, version, at, issuer FROM revocation");
+  while (true) {
+    KEYWARD_ASSIGN(const bool row, rows.Step());
+    if (!row) return records;
+    RevocationRecord& record = records.emplace_back();
+    const Bytes fingerprint = rows.Blob(0);
+    const int64_t version = rows.Integer(2);
+    if (fingerprint.size() != record.revocation.fingerprint.size() || version < 0 ||
+        version > std::numeric_limits<uint32_t>::max()) {
+      return Corrupt("a revocation");
+    }
+    std::ranges::copy(fingerprint, record.revocation.fingerprint.begin());
+    record.revocation.name = rows.Text(1);
+    record.revocation.version = static_cast<uint32_t>(version);
+    record.revocation.at = WallTime(std::chrono::milliseconds(rows.Integer(3)));
+    record.issuer = rows.Blob(4);
+  }
+}
+
 }  // namespace
 
 Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
@@ -112,6 +134,7 @@ Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
     state.peers.push_back({peers.Text(0), peers.Blob(1)});
   }
   KEYWARD_ASSIGN(state.audit_head, ReadAuditHead(database));
+  KEYWARD_ASSIGN(state.revocations, ReadRevocations(database));
   return state;
 }
 

@@ -37,7 +37,7 @@ Result<void> StoreWriter::InsertVersion(const VersionRecord& version) {
   KEYWARD_ASSIGN(const Bytes reference, Wrapped(version));
   return Statement(database_,
                    "INSERT INTO version (id, key, number, state, spki, reference, created, "
-                   "activated, retire_at, uses) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                   "activated, retire_at, uses, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .Bind(ByteView(version.id))
       .Bind(version.key)
       .Bind(int64_t{version.number})
@@ -48,6 +48,7 @@ Result<void> StoreWriter::InsertVersion(const VersionRecord& version) {
       .Bind(Number(version.activated))
       .Bind(Number(version.retire_at))
       .Bind(static_cast<int64_t>(version.uses))
+      .Bind(Number(version.revoked))
       .Run();
 }
 
@@ -111,18 +112,24 @@ Result<void> StoreWriter::ForgetPending(const KeyId& id) {
   return Statement(database_, "DELETE FROM key WHERE name NOT IN (SELECT key FROM version)").Run();
 }
 
-Result<void> StoreWriter::RevokeVersion(const KeyId& id) {
-  return Statement(database_, "UPDATE version SET state = ? WHERE id = ?")
+Result<void> StoreWriter::RevokeVersion(const KeyId& id, WallTime now) {
+  return Statement(database_,
+                   "UPDATE version SET state = ?, "
+                   "revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END WHERE id = ?")
       .Bind(Number(VersionState::kRevoked))
+      .Bind(Number(now))
       .Bind(ByteView(id))
       .Run();
 }
 
-Result<void> StoreWriter::RevokeKey(const std::string& name) {
+Result<void> StoreWriter::RevokeKey(const std::string& name, WallTime now) {
   // What is announced has no key yet that could be revoked, and what is destroyed none any more.
   return Statement(database_,
-                   "UPDATE version SET state = ? WHERE key = ? AND state <> ? AND spki <> x''")
+                   "UPDATE version SET state = ?, "
+                   "revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END "
+                   "WHERE key = ? AND state <> ? AND spki <> x''")
       .Bind(Number(VersionState::kRevoked))
+      .Bind(Number(now))
       .Bind(name)
       .Bind(Number(VersionState::kDestroyed))
       .Run();
@@ -174,11 +181,24 @@ Result<void> StoreWriter::PutAuditHead(const audit::Head& head) {
       .Run();
 }
 
+Result<void> StoreWriter::PutRevocation(const RevocationRecord& record) {
+  return Statement(database_,
+                   "INSERT OR IGNORE INTO revocation (fingerprint, name, version, at, issuer) "
+                   "VALUES (?, ?, ?, ?, ?)")
+      .Bind(ByteView(record.revocation.fingerprint))
+      .Bind(record.revocation.name)
+      .Bind(int64_t{record.revocation.version})
+      .Bind(Number(record.revocation.at))
+      .Bind(ByteView(record.issuer))
+      .Run();
+}
+
 Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const KeyRecord& key : state.keys) KEYWARD_TRY(PutKey(key));
   for (const VersionRecord& version : state.versions) KEYWARD_TRY(InsertVersion(version));
   for (const ModuleRecord& module : state.modules) KEYWARD_TRY(PutModule(module));
   for (const PeerRecord& peer : state.peers) KEYWARD_TRY(PutPeer(peer));
+  for (const RevocationRecord& record : state.revocations) KEYWARD_TRY(PutRevocation(record));
   return {};
 }
 

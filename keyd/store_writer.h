@@ -26,9 +26,9 @@ class StoreWriter {
   Result<void> PutUses(std::span<const VersionUses> uses);
   // Removes a version that is still pending, and its key if it has no other.
   Result<void> ForgetPending(const KeyId& id);
-  Result<void> RevokeVersion(const KeyId& id);
+  Result<void> RevokeVersion(const KeyId& id, WallTime now);
   // Every version that the key has by now.
-  Result<void> RevokeKey(const std::string& name);
+  Result<void> RevokeKey(const std::string& name, WallTime now);
   // The custodian has destroyed it: nothing is kept that could name it there.
   Result<void> DestroyVersion(const KeyId& id);
   // The same for every version. Takes along the enrolments of the modules whose identity it was: a
@@ -39,6 +39,8 @@ class StoreWriter {
   Result<void> DeleteModule(const std::string& name);
   Result<void> PutPeer(const PeerRecord& peer);
   Result<void> DeletePeer(const std::string& name);
+  // One that is there already stays as it is.
+  Result<void> PutRevocation(const RevocationRecord& record);
   // A record that the audit log has, and will have to have when it is opened next.
   Result<void> PutAuditHead(const audit::Head& head);
   // Everything of another store but its audit log's head, into an empty one.

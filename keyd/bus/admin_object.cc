@@ -9,6 +9,7 @@
 #include "keyd/audit_events.h"
 #include "keyd/bus/reply.h"
 #include "keyd/bus/session_object.h"
+#include "keyd/revocation_exchange.h"
 
 namespace keyward::bus {
 namespace {
@@ -158,6 +159,50 @@ void AdminObject::EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArra
 void AdminObject::RemovePeer(sdbus::Result<uint32_t>&& result, std::string peer) {
   const policy::Caller caller = Admin();
   context_.admin.RemovePeer(peer, caller.uid, TellEnded(std::move(result)));
+}
+
+void AdminObject::RevokeModule(sdbus::Result<uint32_t>&& result, std::string name) {
+  const policy::Caller caller = Admin();
+  context_.admin.RevokeModule(name, caller.uid, TellEnded(std::move(result)));
+}
+
+std::vector<
+    sdbus::Struct<std::vector<uint8_t>, std::string, uint32_t, uint64_t, std::vector<uint8_t>>>
+AdminObject::ListRevocations() {
+  static_cast<void>(Admin());
+  std::vector<
+      sdbus::Struct<std::vector<uint8_t>, std::string, uint32_t, uint64_t, std::vector<uint8_t>>>
+      rows;
+  const RevocationExchange exchange(context_.daemon, context_.admin);
+  for (const RevocationRecord& record : Unwrap(exchange.List())) {
+    const Revocation& revocation = record.revocation;
+    rows.emplace_back(ToBytes(revocation.fingerprint), revocation.name, revocation.version,
+                      static_cast<uint64_t>(revocation.at.time_since_epoch().count()),
+                      record.issuer);
+  }
+  return rows;
+}
+
+void AdminObject::ExportRevocations(sdbus::Result<std::string, std::vector<uint8_t>>&& result) {
+  static_cast<void>(Admin());
+  const Reply<std::string, std::vector<uint8_t>> reply(context_.connection, std::move(result));
+  RevocationExchange(context_.daemon, context_.admin)
+      .Export([reply](const Result<RevocationExchange::Exported>& exported) {
+        if (!exported) return reply.SendError(exported.error());
+        reply.Send(exported->list, exported->signer.spki());
+      });
+}
+
+void AdminObject::ImportRevocations(sdbus::Result<uint32_t, uint32_t>&& result, std::string list,
+                                    ByteArray signer) {
+  const policy::Caller caller = Admin();
+  const PublicKey key = Unwrap(PublicKey::FromSpki(signer.bytes));
+  const Reply<uint32_t, uint32_t> reply(context_.connection, std::move(result));
+  RevocationExchange(context_.daemon, context_.admin)
+      .Import(list, key, caller.uid, [reply](const Result<RevocationExchange::Imported>& imported) {
+        if (!imported) return reply.SendError(imported.error());
+        reply.Send(imported->added, imported->sessions_ended);
+      });
 }
 
 std::vector<

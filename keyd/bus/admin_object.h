@@ -35,6 +35,13 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   void RemoveModule(sdbus::Result<uint32_t>&& result, std::string module) override;
   void EnrolPeer(sdbus::Result<>&& result, std::string peer, ByteArray public_key) override;
   void RemovePeer(sdbus::Result<uint32_t>&& result, std::string peer) override;
+  void RevokeModule(sdbus::Result<uint32_t>&& result, std::string name) override;
+  std::vector<
+      sdbus::Struct<std::vector<uint8_t>, std::string, uint32_t, uint64_t, std::vector<uint8_t>>>
+  ListRevocations() override;
+  void ExportRevocations(sdbus::Result<std::string, std::vector<uint8_t>>&& result) override;
+  void ImportRevocations(sdbus::Result<uint32_t, uint32_t>&& result, std::string list,
+                         ByteArray signer) override;
   std::vector<
       sdbus::Struct<std::string, std::string, std::string, std::string, std::string, uint32_t>>
   ListModules() override;

@@ -16,7 +16,7 @@ PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._:/@+=,
 EVENTS = set("""
 service.init service.start service.stop service.seal service.unseal custodian.lost custodian.back
 key.generate key.rotate key.prepare key.activate key.retire key.revoke key.destroy key.open key.close
-key.sign module.enrol module.remove peer.enrol peer.remove policy.reload session.open session.end
+key.sign module.enrol module.remove peer.enrol peer.remove peer.revoke list.import policy.reload session.open session.end
 cert.issue cert.revoke token.issue token.revoke backup.create backup.restore audit.export audit.restart
 call.refused policy.pcr
 audit.begin audit.checkpoint audit.retention audit.repair audit.full audit.space""".split())

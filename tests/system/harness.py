@@ -152,6 +152,7 @@ class Service:
     users: [{BACKEND}]
     keys: {backend_keys}
     peers: {json.dumps(peers["backend"])}
+    sessions: {self.policy.get("backend_sessions", "{}")}
 """
 
     def write_policy(self, text=None, **changes):

@@ -29,6 +29,8 @@ class FakeAdmin final : public AdminClient {
     KeyDetails details;
     std::vector<ModuleSummary> modules;
     std::vector<SessionSummary> sessions;
+    std::vector<RevocationSummary> revocations;
+    std::string list;
     uint32_t ended = 2;
     PcrSummary pcrs;
     std::optional<SignedPcrPolicy> added;
@@ -87,6 +89,20 @@ class FakeAdmin final : public AdminClient {
   }
   Result<uint32_t> RemovePeer(const std::string& peer) override {
     return Answer("RemovePeer " + peer, state_.ended);
+  }
+  Result<uint32_t> RevokeModule(const std::string& name) override {
+    return Answer("RevokeModule " + name, state_.ended);
+  }
+  Result<std::vector<RevocationSummary>> ListRevocations() override {
+    return Answer("ListRevocations", state_.revocations);
+  }
+  Result<ExportedRevocations> ExportRevocations() override {
+    return Answer("ExportRevocations", ExportedRevocations{state_.list, SomeKey()});
+  }
+  Result<ImportedRevocations> ImportRevocations(std::string_view list,
+                                                const PublicKey& signer) override {
+    return Answer("ImportRevocations " + std::string(list) + ToHex(signer.spki()),
+                  ImportedRevocations{3, state_.ended});
   }
   Result<std::vector<SessionSummary>> ListSessions() override {
     return Answer("ListSessions", state_.sessions);

@@ -338,7 +338,7 @@ TEST_P(KeyRingCustodyTest, ADestructionDuringARotationRevokesAndCanBeRepeated) {
 
 TEST_F(KeyRingTest, ASignatureOvertakenByARevocationDoesNotLeave) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Hardware("web")));
-  hooks_.signed_ = [&] { version->Revoke(); };
+  hooks_.signed_ = [&] { version->Revoke(clock_.Now()); };
   EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
 }
 

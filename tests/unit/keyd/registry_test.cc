@@ -141,5 +141,53 @@ TEST_F(RegistryTest, APeerWhoseStoredKeyIsNoneIsRefused) {
   EXPECT_FALSE(Registry::Create(stored_.journal(), stored_.Load()));
 }
 
+constexpr WallTime kNow(std::chrono::milliseconds(1234));
+
+TEST_F(RegistryTest, ARevokedPeerIsGoneAndItsKeyNeverComesBack) {
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  ASSERT_OK(Run([&](const auto& done) { registry_->RevokePeer("remote", kNow, kCaller, done); }));
+  for (int restart = 0; restart < 2; ++restart) {
+    EXPECT_EQ(registry_->PeerKey("remote"), nullptr);
+    EXPECT_TRUE(registry_->IsRevoked(PeerKey(1)));
+    EXPECT_THAT(EnrolPeer("remote", PeerKey(1)), FailsWith(ErrorCode::kRevoked));
+    EXPECT_THAT(EnrolPeer("another", PeerKey(1)), FailsWith(ErrorCode::kRevoked));
+    ASSERT_EQ(registry_->revocations().size(), 1U);
+    EXPECT_EQ(registry_->revocations()[0].revocation.name, "remote");
+    EXPECT_EQ(registry_->revocations()[0].revocation.at, kNow);
+    EXPECT_TRUE(registry_->revocations()[0].issuer.empty());
+    registry_ = Read();
+  }
+  EXPECT_OK(EnrolPeer("remote", PeerKey(2)));
+}
+
+TEST_F(RegistryTest, ARevocationHoldsAtOnceWhereNothingCanBeWritten) {
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  stored_.SetAvailable(false);
+  EXPECT_THAT(Run([&](const auto& done) { registry_->RevokePeer("remote", kNow, kCaller, done); }),
+              FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_TRUE(registry_->IsRevoked(PeerKey(1)));
+  EXPECT_EQ(registry_->PeerKey("remote"), nullptr);
+}
+
+TEST_F(RegistryTest, AnImportedListAddsWhatIsNew) {
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  const std::vector<Revocation> list{
+      {.fingerprint = FingerprintOf(PeerKey(1)), .name = "theirs", .version = 2, .at = kNow}};
+  const Fingerprint issuer{7};
+  const auto import = [&] {
+    return Run([&](const auto& done) { registry_->Import(list, issuer, kCaller, done); });
+  };
+  ASSERT_OK(import());
+  ASSERT_OK(import());
+  for (int restart = 0; restart < 2; ++restart) {
+    ASSERT_EQ(registry_->revocations().size(), 1U);
+    EXPECT_EQ(registry_->revocations()[0].revocation, list[0]);
+    EXPECT_EQ(registry_->revocations()[0].issuer, ToBytes(issuer));
+    EXPECT_TRUE(registry_->IsRevoked(PeerKey(1)));
+    EXPECT_FALSE(registry_->IsRevoked(PeerKey(2)));
+    registry_ = Read();
+  }
+}
+
 }  // namespace
 }  // namespace keyward

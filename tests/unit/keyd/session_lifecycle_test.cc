@@ -150,13 +150,13 @@ TEST_F(SessionLifecycleTest, CountersCountWhatSucceeded) {
 }
 
 TEST_F(SessionLifecycleTest, ARevocationBeforeTheSignatureYieldsNoOutput) {
-  script_.before_signing = [this] { key_->Revoke(); };
+  script_.before_signing = [this] { key_->Revoke({}); };
   EXPECT_THAT(Step("hello"), FailsWith(ErrorCode::kRevoked));
   AwaitEnd();
 }
 
 TEST_F(SessionLifecycleTest, ARevocationDuringTheSignatureYieldsNoOutput) {
-  hooks_.signed_ = [this] { key_->Revoke(); };
+  hooks_.signed_ = [this] { key_->Revoke({}); };
   EXPECT_THAT(Step("hello"), FailsWith(ErrorCode::kRevoked));
   AwaitEnd();
 }

@@ -1,0 +1,107 @@
+#include "keyd/revocation_exchange.h"
+
+#include <memory>
+#include <utility>
+
+#include "keyd/log.h"
+
+namespace keyward {
+namespace {
+
+RevocationRecord RecordOf(const KeyVersion& version, WallTime at) {
+  return {{.fingerprint = FingerprintOf(version.public_key()),
+           .name = version.key().name,
+           .version = version.number(),
+           .at = at},
+          {}};
+}
+
+}  // namespace
+
+Result<std::vector<RevocationRecord>> RevocationExchange::List() const {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
+  std::vector<RevocationRecord> records;
+  for (const auto& [name, key] : vault->keys().keys()) {
+    for (const std::shared_ptr<KeyVersion>& version : key.versions) {
+      if (const auto at = version->revoked()) records.push_back(RecordOf(*version, *at));
+    }
+  }
+  const std::vector<RevocationRecord>& others = vault->registry().revocations();
+  records.insert(records.end(), others.begin(), others.end());
+  return records;
+}
+
+void RevocationExchange::Export(const ExportDone& done) {
+  const Result<std::vector<RevocationRecord>> records = List();
+  if (!records) return done(Fail(records.error()));
+  Vault& vault = *daemon_.vault;
+  RevocationList list{
+      .issued = vault.keys().Now(), .epoch = vault.journal().epoch(), .revocations = {}};
+  for (const RevocationRecord& record : *records) {
+    if (record.issuer.empty()) list.revocations.push_back(record.revocation);
+  }
+  std::string composed = Compose(list);
+  Bytes statement = ToBytes(AsBytes(composed));
+  vault.service_key().Sign(
+      std::move(statement), [composed, done](const Result<ServiceKey::Signed>& made) {
+        if (!made) return done(Fail(made.error()));
+        std::string text = WithSignature(composed, made->signature, made->key);
+        if (text.size() > kMaxRevocationList) {
+          return done(Fail(ErrorCode::kTooLarge, "the revocation list is over 4 MiB"));
+        }
+        done(Exported{std::move(text), made->key});
+      });
+}
+
+void RevocationExchange::Import(std::string_view text, const PublicKey& signer, uint32_t caller,
+                                const ImportDone& done) {
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  const Result<RevocationList> list = ReadRevocationList(text, signer);
+  if (!list) return done(Fail(list.error()));
+  Registry& registry = (*vault)->registry();
+  const size_t before = registry.revocations().size();
+  auto imported = std::make_shared<Imported>();
+  const auto tell = [imported, done](const Result<void>& recorded) {
+    if (!recorded) return done(Fail(recorded.error()));
+    Log(LogLevel::kNotice, "{} revocations imported", imported->added);
+    done(*imported);
+  };
+  // Not before the rest of this function.
+  const auto later = [post = daemon_.post, tell](const Result<void>& recorded) {
+    post([tell, recorded] { tell(recorded); });
+  };
+  registry.Import(list->revocations, FingerprintOf(signer), caller, later);
+  imported->added = static_cast<uint32_t>(registry.revocations().size() - before);
+  imported->sessions_ended = EndWithRevokedPeers(registry);
+  RevokeVersions((*vault)->keys(), registry, caller);
+}
+
+uint32_t RevocationExchange::EndWithRevokedPeers(const Registry& registry) {
+  uint32_t ended = 0;
+  for (const auto& [name, key] : registry.peers()) {
+    if (!registry.IsRevoked(key)) continue;
+    ended += admin_.EndSessionsWith(name, Error(ErrorCode::kRevoked, "the peer's key was revoked"));
+  }
+  return ended;
+}
+
+// A key that a list names may be kept here too: restored from the same backup, say.
+void RevocationExchange::RevokeVersions(const KeyRing& keys, const Registry& registry,
+                                        uint32_t caller) {
+  std::vector<std::pair<std::string, uint32_t>> listed;
+  for (const auto& [name, key] : keys.keys()) {
+    for (const std::shared_ptr<KeyVersion>& version : key.versions) {
+      if (!version->revoked() && registry.IsRevoked(version->public_key())) {
+        listed.emplace_back(name, version->number());
+      }
+    }
+  }
+  for (const auto& [name, number] : listed) {
+    admin_.RevokeKey(name, number, caller, [name](const Result<uint32_t>& revoked) {
+      if (!revoked) LogError("revoking '" + name + "', which a list names", revoked.error());
+    });
+  }
+}
+
+}  // namespace keyward
