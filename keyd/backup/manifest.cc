@@ -37,8 +37,18 @@ void WriteVersion(Writer& out, const VersionRecord& version) {
       .Integer(version.activated ? Number(*version.activated) : 0)
       .Integer(version.retire_at ? Number(*version.retire_at) : 0)
       .Integer(version.uses)
+      .Integer(version.revoked ? Number(*version.revoked) : 0)
       .Field<uint16_t>(version.spki)
       .Field<uint16_t>(version.reference);
+}
+
+void WriteRevocation(Writer& out, const RevocationRecord& record) {
+  const Revocation& revocation = record.revocation;
+  out.Raw(revocation.fingerprint)
+      .Field<uint8_t>(AsBytes(revocation.name))
+      .Integer(revocation.version)
+      .Integer(Number(revocation.at))
+      .Field<uint8_t>(record.issuer);
 }
 
 Result<std::string> ReadText(Reader& in) {
@@ -106,6 +116,7 @@ Result<VersionRecord> ReadVersion(Reader& in) {
   KEYWARD_ASSIGN(version.activated, ReadTimeOrNone(in));
   KEYWARD_ASSIGN(version.retire_at, ReadTimeOrNone(in));
   KEYWARD_ASSIGN(version.uses, in.Integer<uint64_t>());
+  KEYWARD_ASSIGN(version.revoked, ReadTimeOrNone(in));
   KEYWARD_ASSIGN(const ByteView spki, in.Field<uint16_t>());
   KEYWARD_ASSIGN(const ByteView reference, in.Field<uint16_t>());
   version.spki = ToBytes(spki);
@@ -132,6 +143,22 @@ Result<PeerRecord> ReadPeer(Reader& in) {
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key || key->algorithm() != Algorithm::kEd25519) return NoManifest("a peer's key");
   return peer;
+}
+
+Result<RevocationRecord> ReadRevocation(Reader& in) {
+  RevocationRecord record{};
+  Revocation& revocation = record.revocation;
+  KEYWARD_ASSIGN(const ByteView fingerprint, in.Raw(revocation.fingerprint.size()));
+  std::ranges::copy(fingerprint, revocation.fingerprint.begin());
+  KEYWARD_ASSIGN(revocation.name, ReadName(in));
+  KEYWARD_ASSIGN(revocation.version, in.Integer<uint32_t>());
+  KEYWARD_ASSIGN(revocation.at, ReadTime(in));
+  KEYWARD_ASSIGN(const ByteView issuer, in.Field<uint8_t>());
+  if (!issuer.empty() && issuer.size() != revocation.fingerprint.size()) {
+    return NoManifest("the issuer of a revocation");
+  }
+  record.issuer = ToBytes(issuer);
+  return record;
 }
 
 // u32 count, records. No room is taken for records that are not there.
@@ -204,6 +231,7 @@ Result<StoredState> ReadState(Reader& in) {
   KEYWARD_ASSIGN(state.versions, ReadAll(in, ReadVersion));
   KEYWARD_ASSIGN(state.modules, ReadAll(in, ReadModule));
   KEYWARD_ASSIGN(state.peers, ReadAll(in, ReadPeer));
+  KEYWARD_ASSIGN(state.revocations, ReadAll(in, ReadRevocation));
   KEYWARD_TRY(in.End());
   KEYWARD_TRY(CheckUnique(state.keys));
   KEYWARD_TRY(CheckUnique(state.modules));
@@ -236,6 +264,8 @@ Result<Bytes> EncodeManifest(const Manifest& manifest) {
   for (const PeerRecord& peer : state.peers) {
     out.Field<uint8_t>(AsBytes(peer.name)).Field<uint16_t>(peer.spki);
   }
+  out.Integer(static_cast<uint32_t>(state.revocations.size()));
+  for (const RevocationRecord& record : state.revocations) WriteRevocation(out, record);
   Bytes bytes = out.Take();
   if (bytes.size() > kMaxManifest) {
     return Fail(ErrorCode::kTooLarge, "there are more keys than one backup can hold");

@@ -64,6 +64,7 @@ class Restorer {
     }
     AddModules();
     to_.state.peers = from.peers;
+    to_.state.revocations = from.revocations;
     return std::move(to_);
   }
 

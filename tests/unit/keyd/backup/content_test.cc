@@ -22,9 +22,17 @@ TEST(ContentTest, WhatIsWrittenIsRead) {
   VersionRecord& retiring = sample.manifest().state.versions[1];
   retiring.retire_at = WallTime(std::chrono::milliseconds(8));
   retiring.uses = 7;
+  VersionRecord& revoked = sample.manifest().state.versions[0];
+  revoked.revoked = WallTime(std::chrono::milliseconds(9));
+  const Revocation peers{.fingerprint = {1, 2}, .name = "far", .version = 0, .at = {}};
+  sample.manifest().state.revocations = {{peers, {}}, {peers, Bytes(32, 3)}};
   ASSERT_OK_AND_ASSIGN(const Content content, sample.Content());
   EXPECT_EQ(content.manifest.state.versions[1].retire_at, retiring.retire_at);
   EXPECT_EQ(content.manifest.state.versions[1].uses, 7U);
+  EXPECT_EQ(content.manifest.state.versions[0].revoked, revoked.revoked);
+  ASSERT_EQ(content.manifest.state.revocations.size(), 2U);
+  EXPECT_EQ(content.manifest.state.revocations[0].revocation, peers);
+  EXPECT_EQ(content.manifest.state.revocations[1].issuer, Bytes(32, 3));
   EXPECT_EQ(content.manifest.state.versions[2].activated, std::nullopt);
   EXPECT_EQ(EncodeManifest(content.manifest).value(), EncodeManifest(sample.manifest()).value());
   EXPECT_EQ(content.digest, sample.digest());
