@@ -86,7 +86,7 @@ Result<fs::path> RestartAudit(const fs::path& directory) {
     return fs::path();
   }
   for (int number = 1; number < kMaxFormer; ++number) {
-    const fs::path former = directory / ("audit-former-" + std::to_string(number));
+    fs::path former = directory / ("audit-former-" + std::to_string(number));
     if (fs::exists(fs::symlink_status(former, error))) continue;
     // The mark first: what a crash leaves in between is a log that is vouched for in its place.
     KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));

@@ -101,7 +101,6 @@ TEST_F(AuditCommandTest, VerifyMissesAnEndOnlyWithItsHead) {
 }
 
 TEST_F(AuditCommandTest, VerifyRefusesArgumentsThatAreNone) {
-  EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kUsage);
   EXPECT_EQ(Run({"audit", "verify", "/does/not/exist"}), ExitCode::kUsage);
   EXPECT_EQ(Run({"audit", "verify", folder_.path().string()}), ExitCode::kUsage);
   EXPECT_EQ(Run({"audit", "verify", path_, "--key", path_}), ExitCode::kUsage);
@@ -240,6 +239,12 @@ TEST_F(OwnAuditLogTest, ShowAndVerifyReadItWithoutAFile) {
   keyd_.details.versions = {version};
   EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kFailure);
   EXPECT_THAT(err_.str(), HasSubstr("nothing"));  // is signed, and a key is known that would
+}
+
+TEST_F(OwnAuditLogTest, WithoutAFileAndWithoutKeydThereIsNothingToVerify) {
+  connect_error_ = Error(ErrorCode::kUnreachable, "keyd is not on the bus");
+  EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kUnreachable);
+  EXPECT_EQ(Run({"audit", "tail"}), ExitCode::kUnreachable);
 }
 
 TEST_F(OwnAuditLogTest, SignTellsHowFarTheSignatureReaches) {

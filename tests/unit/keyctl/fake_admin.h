@@ -139,6 +139,7 @@ class FakeAdmin final : public AdminClient {
   // Parts of the log, one after the other; the records of a part begin with its key.
   Result<AuditPart> ReadAudit(uint64_t record) override {
     KEYWARD_TRY(Answer("ReadAudit " + std::to_string(record)));
+    if (state_.audit.empty()) return Fail(ErrorCode::kSealed, "there is no audit log");
     auto part = state_.audit.upper_bound(record);
     if (part != state_.audit.begin()) --part;
     const auto next = std::next(part);
