@@ -1,5 +1,6 @@
 #include "core/revocation_list.h"
 
+#include <fmt/format.h>
 #include <sodium.h>
 
 #include "tests/support/matchers.h"
@@ -81,14 +82,19 @@ TEST_F(RevocationListTest, AnotherSignerIsRefused) {
 TEST_F(RevocationListTest, WhatIsSignedAndSpelledOtherwiseIsRefused) {
   const std::string hex(64, 'a');
   const std::string at = "1970-01-01T00:00:00.000Z";
-  ASSERT_OK(Read(Signed(With("key " + hex + " web 2 " + at))));
+  const auto line_of = [&](std::string_view kind, std::string_view fingerprint,
+                           std::string_view name_and_version) {
+    return fmt::format("{} {} {} {}", kind, fingerprint, name_and_version, at);
+  };
+  ASSERT_OK(Read(Signed(With(line_of("key", hex, "web 2")))));
+  const std::string upper(64, 'A');
+  const std::string longer(66, 'a');
   for (const std::string& line :
-       {std::string(), "key " + std::string(64, 'A') + " web 2 " + at,
-        "key " + hex + " web 02 " + at, "key " + hex + " web - " + at,
-        "peer " + hex + " web 2 " + at, "key " + hex + " web 2 " + at + " ",
-        "key " + hex + " we\x1b 2 " + at, "key " + hex + "aa web 2 " + at,
-        "key " + hex + " web 2 1970-01-01", "module " + hex + " a - " + at,
-        "key " + hex + " web 4294967296 " + at}) {
+       {std::string(), line_of("key", upper, "web 2"), line_of("key", hex, "web 02"),
+        line_of("key", hex, "web -"), line_of("peer", hex, "web 2"), line_of("key", hex, "web 2 "),
+        line_of("key", hex, "we\x1b 2"), line_of("key", longer, "web 2"),
+        fmt::format("key {} web 2 1970-01-01", hex), line_of("module", hex, "a -"),
+        line_of("key", hex, "web 4294967296")}) {
     EXPECT_THAT(Read(Signed(With(line))), FailsWith(ErrorCode::kMalformed)) << line;
   }
   EXPECT_THAT(Read(Signed("Keyward revocations v1\n")), FailsWith(ErrorCode::kMalformed));
