@@ -69,12 +69,16 @@ def _manifest(data):
     manifest["versions"] = [
         {"key": cursor.field(1).decode(), "number": cursor.number(4), "id": cursor.raw(16),
          "state": cursor.number(1), "times": [cursor.number(8) for _ in range(3)],
-         "uses": cursor.number(8), "spki": cursor.field(2), "reference": cursor.field(2)}
+         "uses": cursor.number(8), "revoked": cursor.number(8), "spki": cursor.field(2), "reference": cursor.field(2)}
         for _ in range(cursor.number(4))]
     manifest["modules"] = [(cursor.field(1).decode(), cursor.field(1).decode())
                            for _ in range(cursor.number(4))]
     manifest["peers"] = [(cursor.field(1).decode(), cursor.field(2))
                          for _ in range(cursor.number(4))]
+    manifest["revocations"] = [
+        {"fingerprint": cursor.raw(32), "name": cursor.field(1).decode(), "version": cursor.number(4),
+         "at": cursor.number(8), "issuer": cursor.field(1)}
+        for _ in range(cursor.number(4))]
     assert cursor.at == len(data)
     return manifest
 
@@ -109,10 +113,10 @@ def sample_manifest():
 
     key = text("frontend") + text("ed25519") + text("sealed") + text("hsm") + struct.pack(">I", 2)
     version = (text("frontend") + struct.pack(">I", 1) + bytes(range(16)) + b"\x02" +
-               struct.pack(">QQQQ", 5, 6, 0, 7) + struct.pack(">H", len(spki)) + spki + b"\0\0")
+               struct.pack(">QQQQQ", 5, 6, 0, 7, 0) + struct.pack(">H", len(spki)) + spki + b"\0\0")
     return (bytes(16) + struct.pack(">QQ", 1, 2) + bytes(32) + text("host") + text("0.1.0") +
             text("hsm") + struct.pack(">I", 1) + key + struct.pack(">I", 1) + version +
-            struct.pack(">I", 1) + text("web") + text("frontend") + struct.pack(">I", 0))
+            struct.pack(">I", 1) + text("web") + text("frontend") + struct.pack(">II", 0, 0))
 
 
 def sample_content():

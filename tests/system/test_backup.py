@@ -195,6 +195,7 @@ class BackupRefusalTest(BackupTest):
         web = self.source.public_key("web")
         self.create()
         self.source.stop_keyd()
+        shutil.rmtree(self.source.state / "audit")
         for file in self.source.state.iterdir():
             file.unlink()
         said = self.source.restore(self.backup, self.recovery, *self.passphrase, "--yes")
