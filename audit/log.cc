@@ -49,7 +49,7 @@ Result<Log> Log::Open(std::unique_ptr<Storage> storage, const Clock& clock, Rng&
 
 Result<void> Log::Begin(Rng& rng) {
   rng.Fill(id_);
-  head_ = {0, Genesis(id_)};
+  last_.head = {0, Genesis(id_)};
   KEYWARD_TRY(BeginSegment());
   return AddNote(EventKind::kAuditBegin,
                  {{.name = "format", .value = kFormat}, {.name = "log", .value = ToHex(id_)}});
@@ -57,8 +57,7 @@ Result<void> Log::Begin(Rng& rng) {
 
 Result<void> Log::GoOn(Tail tail) {
   id_ = tail.id;
-  head_ = tail.head;
-  last_time_ = tail.last_time;
+  last_ = {.head = tail.head, .time = tail.last_time};
   signed_through_ = tail.signed_through;
   unsigned_records_ = tail.unsigned_records;
   first_kept_ = tail.first_kept;
@@ -77,19 +76,27 @@ Result<void> Log::GoOn(Tail tail) {
   return RemoveBefore(first_kept_);  // what a crash left of an earlier removal
 }
 
-Result<void> Log::Append(const Event& event) { return AppendTo(Space::kAhead, event); }
+Result<void> Log::Append(const Event& event) {
+  return AppendTo(Space::kAhead, std::span(&event, 1));
+}
 
-Result<void> Log::AppendReserved(const Event& event) { return AppendTo(Space::kReserve, event); }
+Result<void> Log::AppendReserved(std::span<const Event> events) {
+  return events.empty() ? Result<void>() : AppendTo(Space::kReserve, events);
+}
 
-Result<void> Log::AppendTo(Space space, const Event& event) {
-  if (IsOfTheLog(event.kind)) {
-    return Fail(ErrorCode::kInvalidArgument, "only the audit log itself tells such events");
+Result<void> Log::AppendTo(Space space, std::span<const Event> events) {
+  std::vector<Record> records;
+  for (const Event& event : events) {
+    if (IsOfTheLog(event.kind)) {
+      return Fail(ErrorCode::kInvalidArgument, "only the audit log itself tells such events");
+    }
+    KEYWARD_ASSIGN(Record record, ToRecord(event));
+    records.push_back(std::move(record));
   }
-  KEYWARD_ASSIGN(Record record, ToRecord(event));
   const Result<void> begun = BeginSegmentIf(writer_->size() >= 2 * limits_.segment_bytes);
   const Result<void> room = begun ? MakeRoom() : begun;
   if (!room && space == Space::kAhead) return room;
-  return Add(std::move(record), space);
+  return Add(std::move(records), space);
 }
 
 Result<void> Log::MakeRoom() {
@@ -108,28 +115,42 @@ Result<void> Log::AddNote(EventKind kind, std::vector<Record::Detail> detail) {
   Record record;
   record.event = kind;
   record.detail = std::move(detail);
-  return Add(std::move(record), Space::kReserve);
+  return Add({std::move(record)}, Space::kReserve);
 }
 
-Result<void> Log::Add(Record record, Space space) {
-  record.seq = head_.seq + 1;
+std::string Log::PlaceAfter(Position& last, Record& record) const {
+  record.seq = last.head.seq + 1;
   record.time = std::clamp(clock_->Now(), kEarliest, kLatest);
-  record.stepped_back = record.seq > 1 && record.time < last_time_;
-  record.prev = head_.hash;
+  record.stepped_back = record.seq > 1 && record.time < last.time;
+  record.prev = last.head.hash;
   std::string line = ComposeLine(record);
-  const Hash hash = HashOf(line);
-  line += '\n';
-  if (space == Space::kReserve) KEYWARD_TRY(writer_->DrawOnReserve(line.size()));
-  KEYWARD_TRY(writer_->WriteLine(line));
-  head_ = {record.seq, hash};
-  last_time_ = record.time;
-  if (segments_.back().first_seq == record.seq) {
-    segments_.back().first_time = record.time;
-    segments_.back().begins_with_checkpoint = record.checkpoint.has_value();
+  last = {.head = {record.seq, HashOf(line)}, .time = record.time};
+  return line += '\n';
+}
+
+Result<void> Log::Add(std::vector<Record> records, Space space) {
+  Position last = last_;
+  std::string lines;
+  for (Record& record : records) lines += PlaceAfter(last, record);
+  if (space == Space::kReserve) KEYWARD_TRY(writer_->DrawOnReserve(lines.size()));
+  KEYWARD_TRY(writer_->WriteLines(lines));
+  last_ = last;
+  const Record& first = records.front();
+  if (segments_.back().first_seq == first.seq) {
+    segments_.back().first_time = first.time;
+    segments_.back().begins_with_checkpoint = first.checkpoint.has_value();
   }
-  if (!record.checkpoint) ++unsigned_records_;
-  if (listener_) listener_(std::string_view(line).substr(0, line.size() - 1));
+  unsigned_records_ += first.checkpoint ? 0 : records.size();
+  Tell(lines);
   return {};
+}
+
+void Log::Tell(std::string_view lines) const {
+  if (!listener_) return;
+  for (size_t end = lines.find('\n'); end != lines.npos; end = lines.find('\n')) {
+    listener_(lines.substr(0, end));
+    lines.remove_prefix(end + 1);
+  }
 }
 
 std::vector<std::pair<uint64_t, uint64_t>> Log::Segments() const {
@@ -142,13 +163,13 @@ std::vector<std::pair<uint64_t, uint64_t>> Log::Segments() const {
 
 Result<void> Log::BeginSegmentIf(bool due) {
   // The last segment may have no record yet.
-  if (!due || segments_.back().first_seq == head_.seq + 1) return {};
+  if (!due || segments_.back().first_seq == last_.head.seq + 1) return {};
   const Result<void> begun = BeginSegment();
   return !begun && IsExhausted(begun.error()) ? Result<void>() : begun;
 }
 
 Result<void> Log::BeginSegment() {
-  const uint64_t first_seq = head_.seq + 1;
+  const uint64_t first_seq = last_.head.seq + 1;
   KEYWARD_ASSIGN(auto file, storage_->Create(first_seq));
   auto writer = std::make_unique<SegmentWriter>(std::move(file), 0, limits_.reserve_bytes);
   if (Result<void> aside = writer->SetAside(kRoom); !aside) {
@@ -170,8 +191,8 @@ bool Log::SegmentIsOld() const {
 
 std::optional<Bytes> Log::CheckpointMessage() {
   if (unsigned_records_ == 0) return std::nullopt;
-  to_sign_ = head_;
-  return CheckpointStatement(id_, head_);
+  to_sign_ = last_.head;
+  return CheckpointStatement(id_, last_.head);
 }
 
 bool Log::CheckpointDue() const {
@@ -180,7 +201,7 @@ bool Log::CheckpointDue() const {
 }
 
 Result<void> Log::AddCheckpoint(ByteView signature, const PublicKey& key) {
-  if (!to_sign_ || head_.seq - to_sign_->seq >= kMaxCheckpointLag) {
+  if (!to_sign_ || last_.head.seq - to_sign_->seq >= kMaxCheckpointLag) {
     to_sign_.reset();
     return Fail(Error(ErrorCode::kWrongState,
                       "no checkpoint of the audit log waits for this "
@@ -190,12 +211,12 @@ Result<void> Log::AddCheckpoint(ByteView signature, const PublicKey& key) {
   KEYWARD_TRY(key.Verify(CheckpointStatement(id_, *to_sign_), signature));
   KEYWARD_TRY(BeginSegmentIf(writer_->size() >= limits_.segment_bytes || SegmentIsOld()));
   KEYWARD_TRY(MakeRoom());
-  const uint64_t between = head_.seq - to_sign_->seq;
+  const uint64_t between = last_.head.seq - to_sign_->seq;
   Record record;
   record.event = EventKind::kAuditCheckpoint;
   record.checkpoint = Checkpoint{
       .log = id_, .through = *to_sign_, .key = FingerprintOf(key), .signature = ToBytes(signature)};
-  KEYWARD_TRY(Add(std::move(record), Space::kAhead));
+  KEYWARD_TRY(Add({std::move(record)}, Space::kAhead));
   signed_through_ = to_sign_->seq;
   unsigned_records_ = between;
   to_sign_.reset();

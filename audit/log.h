@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -62,9 +63,11 @@ class Log {
   // kResourceExhausted (nothing but the reserve is left; the first time, the log notes that in an
   // audit.full), kIo.
   Result<void> Append(const Event& event);
-  // The same for what has happened already and cannot be refused, as the end of a session: it may
-  // use the reserve, which fills up again by itself once there is space.
-  Result<void> AppendReserved(const Event& event);
+  // The same for what has happened already and cannot be refused, as the ends of sessions: all of
+  // them with one sync, or none. They may use the reserve, which fills up again by itself once
+  // there is space.
+  Result<void> AppendReserved(std::span<const Event> events);
+  Result<void> AppendReserved(const Event& event) { return AppendReserved(std::span(&event, 1)); }
   // Whether an Append would find space just now; sets that aside. Errors: kResourceExhausted (as
   // Append tells it), kIo.
   Result<void> CheckRoom() { return MakeRoom(); }
@@ -88,7 +91,7 @@ class Log {
   Result<size_t> Retain();
 
   // The last record.
-  const Head& head() const { return head_; }
+  const Head& head() const { return last_.head; }
   const LogId& id() const { return id_; }
   // The last record that a checkpoint of this log is known to answer for; 0: none is known.
   uint64_t signed_through() const { return signed_through_; }
@@ -99,6 +102,10 @@ class Log {
 
  private:
   enum class Space : uint8_t { kAhead, kReserve };
+  struct Position {
+    Head head{};
+    WallTime time;
+  };
 
   Log(std::unique_ptr<Storage> storage, const Clock& clock, const Limits& limits)
       : storage_(std::move(storage)), clock_(&clock), limits_(limits) {}
@@ -106,10 +113,14 @@ class Log {
   Result<void> Begin(Rng& rng);
   Result<void> GoOn(Tail tail);
 
-  Result<void> Add(Record record, Space space);
+  // Gives a record its place after `last`, which is then its own. Gives its line.
+  std::string PlaceAfter(Position& last, Record& record) const;
+  // At least one, and one alone if it is a checkpoint.
+  Result<void> Add(std::vector<Record> records, Space space);
+  void Tell(std::string_view lines) const;
   Result<void> AddNote(EventKind kind, std::vector<Record::Detail> detail = {});
   // What an Append and an AppendReserved have in common.
-  Result<void> AppendTo(Space space, const Event& event);
+  Result<void> AppendTo(Space space, std::span<const Event> events);
   // Sets the reserve aside and room before it; tells once that this fails, and once that it does
   // again.
   Result<void> MakeRoom();
@@ -125,8 +136,7 @@ class Log {
   const Clock* clock_;
   Limits limits_;
   LogId id_{};
-  Head head_{};
-  WallTime last_time_;
+  Position last_;
   std::vector<Segment> segments_;  // oldest first; writer_ knows the size of the last
   std::unique_ptr<SegmentWriter> writer_;
   std::optional<Head> to_sign_;

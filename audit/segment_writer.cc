@@ -43,15 +43,15 @@ Result<void> SegmentWriter::WriteAll(std::string_view text) {
   return file_->Sync();
 }
 
-Result<void> SegmentWriter::WriteLine(std::string_view line_and_newline) {
+Result<void> SegmentWriter::WriteLines(std::string_view lines) {
   KEYWARD_TRY(Mend());
-  Result<void> written = WriteAll(line_and_newline);
+  Result<void> written = WriteAll(lines);
   if (written) {
-    size_ += line_and_newline.size();
+    size_ += lines.size();
     return {};
   }
   torn_ = true;
-  std::ignore = Mend();  // else before the next line
+  std::ignore = Mend();  // else before the next lines
   return written;
 }
 

@@ -21,9 +21,10 @@ class SegmentWriter {
   // Lets `bytes` more use what is set aside, the reserve included. Errors: as SetAside.
   Result<void> DrawOnReserve(uint64_t bytes);
 
-  // On disk, with its newline, when it returns. After an error the file is cut off where it was;
-  // where even that failed, it is cut off before the next line. Errors: kResourceExhausted, kIo.
-  Result<void> WriteLine(std::string_view line_and_newline);
+  // On disk, each with its newline, when it returns. After an error the file is cut off where it
+  // was; where even that failed, it is cut off before the next lines. Errors: kResourceExhausted,
+  // kIo.
+  Result<void> WriteLines(std::string_view lines);
 
   // Gives back what was set aside and not used.
   Result<void> Finish();

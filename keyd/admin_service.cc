@@ -360,7 +360,7 @@ uint32_t AdminService::EndEverything() {
   const Error reason(ErrorCode::kSealed, "the service was sealed");
   service_.CloseKeyChannels([](const KeyHandle&) { return true; }, reason);
   const uint32_t ended = daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, reason);
-  service_.RecordEnded();
+  service_.endings().Record();
   daemon_.audit.Close();
   return ended;
 }

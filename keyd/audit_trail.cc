@@ -15,7 +15,7 @@ Result<void> AuditTrail::Open(std::unique_ptr<audit::Storage> storage,
   log_->OnLine([this](std::string_view line) {
     if (on_line_) on_line_(line);
   });
-  for (const audit::Event& event : std::exchange(waiting_, {})) RecordDone(event);
+  RecordDone(std::exchange(waiting_, {}));
   return {};
 }
 
@@ -33,25 +33,32 @@ audit::Event AuditTrail::WithUnrecorded(audit::Event event) const {
   return event;
 }
 
-Result<void> AuditTrail::Told(const audit::Event& event, const Result<void>& written) {
+Result<void> AuditTrail::Told(std::span<const audit::Event> events, const Result<void>& written) {
+  const audit::Event& first = events.front();
   if (written) {
-    if (event.detail.size() < audit::kMaxDetails) unrecorded_ = 0;
+    if (first.detail.size() < audit::kMaxDetails) unrecorded_ = 0;
     return {};
   }
-  ++unrecorded_;
-  LogError("recording " + std::string(audit::Name(event.kind)) + " in the audit log",
+  unrecorded_ += events.size();
+  LogError("recording " + std::string(audit::Name(first.kind)) + " in the audit log",
            written.error());
   return written;
 }
 
 Result<void> AuditTrail::Record(const audit::Event& event) {
   if (log_ == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed: no audit log");
-  return Told(event, log_->Append(WithUnrecorded(event)));
+  return Told({&event, 1}, log_->Append(WithUnrecorded(event)));
 }
 
 Result<void> AuditTrail::RecordReserved(const audit::Event& event) {
   if (log_ == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed: no audit log");
-  return Told(event, log_->AppendReserved(WithUnrecorded(event)));
+  return WriteReserved({&event, 1});
+}
+
+Result<void> AuditTrail::WriteReserved(std::span<const audit::Event> events) {
+  std::vector<audit::Event> told(events.begin(), events.end());
+  told.front() = WithUnrecorded(std::move(told.front()));
+  return Told(events, log_->AppendReserved(told));
 }
 
 Result<void> AuditTrail::RecordOrWait(const audit::Event& event) {
@@ -60,14 +67,19 @@ Result<void> AuditTrail::RecordOrWait(const audit::Event& event) {
   return {};
 }
 
-void AuditTrail::RecordDone(const audit::Event& event) {
+void AuditTrail::RecordDone(std::span<const audit::Event> events) {
+  if (events.empty()) return;
   if (log_ != nullptr) {
     // A failure is told in keyd's log, and by the next record.
-    std::ignore = RecordReserved(event);
-  } else if (waiting_.size() < kMaxWaiting) {
-    waiting_.push_back(event);
-  } else {
-    ++unrecorded_;
+    std::ignore = WriteReserved(events);
+    return;
+  }
+  for (const audit::Event& event : events) {
+    if (waiting_.size() < kMaxWaiting) {
+      waiting_.push_back(event);
+    } else {
+      ++unrecorded_;
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -35,9 +36,10 @@ class AuditTrail {
   // The same for what must not be held up by a full disk. Errors: kSealed, kIo, kResourceExhausted
   // (even the reserve is used up).
   Result<void> RecordReserved(const audit::Event& event);
-  // What has happened already, and goes on whether it can be told or not. While the log is closed,
-  // a few such events wait for it.
-  void RecordDone(const audit::Event& event);
+  // What has happened already, and goes on whether it can be told or not: all of it with one sync.
+  // While the log is closed, a few such events wait for it.
+  void RecordDone(std::span<const audit::Event> events);
+  void RecordDone(const audit::Event& event) { RecordDone(std::span(&event, 1)); }
   // Record, or RecordDone while the log is closed.
   Result<void> RecordOrWait(const audit::Event& event);
   // What was asked for and came to nothing, because of `why`; see RefusalLimiter.
@@ -66,7 +68,9 @@ class AuditTrail {
   static constexpr size_t kMaxWaiting = 32;
 
   audit::Event WithUnrecorded(audit::Event event) const;
-  Result<void> Told(const audit::Event& event, const Result<void>& written);
+  // With the log open, at least one event.
+  Result<void> WriteReserved(std::span<const audit::Event> events);
+  Result<void> Told(std::span<const audit::Event> events, const Result<void>& written);
   void Summarise(bool all);
 
   const Clock& clock_;

@@ -67,7 +67,7 @@ void Channel::Send(Header header, std::initializer_list<ByteView> body) {
   bool has_backlog = false;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return;
+    if (refusal_) return;
     if (backlog_.empty()) {
       const Result<bool> sent = TrySend(header, body);
       // A client that waits for this reply must not wait for ever.
@@ -91,18 +91,28 @@ Result<bool> Channel::TrySend(const Header& header, std::initializer_list<ByteVi
   return channel::SendPacket(fd(), header, body);
 }
 
+void Channel::Refuse(const Error& reason) {
+  const std::lock_guard lock(mutex_);
+  RefuseLocked(reason);
+}
+
+void Channel::RefuseLocked(const Error& reason) {
+  if (refusal_) return;
+  refusal_ = reason;
+  backlog_.clear();
+}
+
 void Channel::Close(const Error& reason) {
   const std::lock_guard lock(mutex_);
   CloseLocked(reason);
 }
 
 void Channel::CloseLocked(const Error& reason) {
-  if (closed_) return;
-  closed_ = true;
-  backlog_.clear();
+  RefuseLocked(reason);
+  if (std::exchange(cut_, true)) return;
   Header header{.opcode = Opcode::kClosed};
-  header.status = static_cast<uint16_t>(reason.code());
-  const Bytes body = channel::EncodeError(reason);
+  header.status = static_cast<uint16_t>(refusal_->code());
+  const Bytes body = channel::EncodeError(*refusal_);
   // A client that does not read learns it from the end of the connection.
   [[maybe_unused]] const Result<bool> told = channel::SendPacket(fd(), header, {body});
   shutdown(fd(), SHUT_RDWR);
@@ -110,7 +120,7 @@ void Channel::CloseLocked(const Error& reason) {
 
 bool Channel::closed() const {
   const std::lock_guard lock(mutex_);
-  return closed_;
+  return refusal_.has_value();
 }
 
 bool Channel::HasBacklog() const {

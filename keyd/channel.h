@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "core/unique_fd.h"
 #include "dbus/channel_packet.h"
@@ -45,9 +46,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Counts a request that is answered later. False, with kBusy answered, when too many are open.
   bool Defer(const channel::Header& request);
 
-  // Tells the client why and cuts the connection; what it sends from now on goes nowhere, and so
-  // do the replies that it has not taken.
+  // From now on no request is answered, and the replies that the client has not taken are gone.
+  // Close is still to be called, and then tells this reason.
+  void Refuse(const Error& reason);
+  // Tells the client why and cuts the connection.
   void Close(const Error& reason);
+  // Whether it refuses what comes.
   bool closed() const;
 
   // Whether replies wait for the client to take earlier ones.
@@ -69,6 +73,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void Send(channel::Header header, std::initializer_list<ByteView> body);
   // With mutex_ held. False when it has to wait.
   Result<bool> TrySend(const channel::Header& header, std::initializer_list<ByteView> body);
+  void RefuseLocked(const Error& reason);
   void CloseLocked(const Error& reason);
 
   const UniqueFd socket_;
@@ -77,7 +82,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::atomic<size_t> deferred_ = 0;
   mutable std::mutex mutex_;
   std::deque<Waiting> backlog_;
-  bool closed_ = false;
+  std::optional<Error> refusal_;  // once closed
+  bool cut_ = false;              // and the client was told
 };
 
 }  // namespace keyward

@@ -100,7 +100,7 @@ Result<void> Serve(const Arguments& arguments) {
   // Threads stop before what their work refers to; the channels' first, as they make work for the
   // custodians'.
   channels->Stop();
-  service.RecordEnded();
+  service.endings().Record();
   EndAudit(daemon, *posts);
   for (auto& [name, pool] : pools) pool->Stop();
   daemon.vault.reset();  // whose callers the bus still answers

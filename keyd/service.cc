@@ -16,8 +16,6 @@ constexpr std::string_view kAico = "aico";
 constexpr const char* kContext = "keyward";
 constexpr ptrdiff_t kMaxKeyChannels = 256;  // of one user, so that none takes all descriptors
 
-constexpr size_t kEndedAtOnce = 16;
-
 Result<session::Role> ParseRole(std::string_view role) {
   if (role == "initiator") return session::Role::kInitiator;
   if (role == "responder") return session::Role::kResponder;
@@ -160,43 +158,18 @@ Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
                                  uint32_t max_sessions) {
   KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
   const std::weak_ptr<Channel> channel = pair.first;
-  session->OnEnd(
-      [this, channel, weak = std::weak_ptr(session), id = session->info().id](const Error& reason) {
-        if (const std::shared_ptr<LiveSession> self = weak.lock()) {
-          ended_.Push(keyward::SessionEnded(self->info(), self->counters(), reason));
-        }
-        if (const std::shared_ptr<Channel> open = channel.lock()) open->Close(reason);
-        daemon_.sessions.Remove(id);
-        NoteEnded(id, reason);
-      });
+  session->OnEnd([this, channel, weak = std::weak_ptr(session)](const Error& reason) {
+    if (const std::shared_ptr<Channel> open = channel.lock()) open->Refuse(reason);
+    const std::shared_ptr<LiveSession> ended = weak.lock();  // by one who holds it
+    daemon_.sessions.Remove(ended->info().id);
+    endings_.Note(ended, channel);
+  });
   KEYWARD_TRY(daemon_.sessions.Add(session, max_sessions));
   if (Result<void> served = daemon_.channels.Serve(pair.first); !served) {
     session->End(served.error());
     return Fail(served.error());
   }
   return std::move(pair.second);
-}
-
-void Service::NoteEnded(uint64_t id, const Error& reason) {
-  const std::lock_guard lock(untold_mutex_);
-  untold_.emplace_back(id, reason);
-  if (untold_.size() == 1) daemon_.post([this] { TellEnded(); });
-}
-
-// A revocation that ends thousands is answered in between.
-void Service::TellEnded() {
-  std::vector<std::pair<uint64_t, Error>> now;
-  {
-    const std::lock_guard lock(untold_mutex_);
-    const auto end =
-        untold_.begin() + static_cast<ptrdiff_t>(std::min(untold_.size(), kEndedAtOnce));
-    now.assign(untold_.begin(), end);
-    untold_.erase(untold_.begin(), end);
-    if (!untold_.empty()) daemon_.post([this] { TellEnded(); });
-  }
-  RecordEnded(kEndedAtOnce);
-  if (!session_ended_) return;
-  for (const auto& [id, reason] : now) session_ended_(id, reason);
 }
 
 Result<std::shared_ptr<const KeyHandle>> Service::FindKey(const policy::Caller& caller,
@@ -291,10 +264,7 @@ Result<UniqueFd> Service::OpenKey(const policy::Caller& caller, std::string_view
 
 Result<UniqueFd> Service::OpenChannel(std::shared_ptr<const KeyHandle> handle) {
   const auto use = std::make_shared<KeyChannelUse>();
-  const auto closed = [this, handle, use] {
-    TellKeyChannel(*handle, *use);
-    daemon_.post([this] { RecordEnded(); });
-  };
+  const auto closed = [this, handle, use] { TellKeyChannel(*handle, *use); };
   KEYWARD_ASSIGN(auto pair,
                  Channel::CreatePair(std::make_shared<KeyChannelHandler>(handle, use, closed)));
   KEYWARD_TRY(daemon_.channels.Serve(pair.first));
@@ -306,11 +276,7 @@ void Service::TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use) {
   if (use.told.exchange(true)) return;
   audit::Event event = MakeEvent(EventKind::kKeyClose, handle.caller().uid, handle.key());
   event.detail = {{"signatures", use.signatures.load()}, {"refused", use.refused.load()}};
-  ended_.Push(std::move(event));
-}
-
-void Service::RecordEnded(size_t at_most) {
-  for (const audit::Event& event : ended_.Take(at_most)) daemon_.audit.RecordDone(event);
+  endings_.Note(std::move(event));
 }
 
 Result<std::vector<const Key*>> Service::ListKeys(const policy::Caller& caller) const {
@@ -341,7 +307,7 @@ void Service::CloseKeyChannels(const std::function<bool(const KeyHandle&)>& whic
     TellKeyChannel(*each.handle, *each.use);
     return true;
   });
-  RecordEnded();
+  endings_.Record();
 }
 
 }  // namespace keyward

@@ -1,17 +1,14 @@
 // What modules may ask of keyd: sessions and keys. Decides by the policy, then acts.
 #pragma once
 
-#include <deque>
-#include <limits>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/unique_fd.h"
 #include "keyd/daemon.h"
-#include "keyd/event_queue.h"
+#include "keyd/endings.h"
 #include "keyd/key_handle.h"
 
 namespace keyward {
@@ -33,12 +30,10 @@ struct OpenedSession {
 // refused. Errors of every call: kSealed.
 class Service {
  public:
-  using SessionEnded = std::function<void(uint64_t id, const Error& reason)>;
+  explicit Service(Daemon& daemon) : daemon_(daemon), endings_(daemon) {}
 
-  explicit Service(Daemon& daemon) : daemon_(daemon) {}
-
-  // Called on the bus thread after a session has ended.
-  void OnSessionEnded(SessionEnded listener) { session_ended_ = std::move(listener); }
+  // Of its sessions and key channels.
+  Endings& endings() { return endings_; }
 
   // Errors: kUnknownProtocol, kInvalidArgument, kPermissionDenied, kPeerNotAllowed, kNotFound (the
   // peer is not enrolled), kRevoked, kResourceExhausted.
@@ -63,9 +58,6 @@ class Service {
 
   // Closes the key channels for which `which` holds.
   void CloseKeyChannels(const std::function<bool(const KeyHandle&)>& which, const Error& reason);
-
-  // Records what has ended since, on whatever thread it was.
-  void RecordEnded(size_t at_most = std::numeric_limits<size_t>::max());
 
  private:
   // The active one, and those that are in their grace period.
@@ -103,15 +95,8 @@ class Service {
   void TellKeyChannel(const KeyHandle& handle, KeyChannelUse& use);
   Result<UniqueFd> Launch(const std::shared_ptr<LiveSession>& session, uint32_t max_sessions);
 
-  // Any thread.
-  void NoteEnded(uint64_t id, const Error& reason);
-  void TellEnded();
-
   Daemon& daemon_;
-  SessionEnded session_ended_;
-  EventQueue ended_;
-  std::mutex untold_mutex_;
-  std::deque<std::pair<uint64_t, Error>> untold_;  // which nobody was told of yet
+  Endings endings_;
   std::vector<KeyChannel> key_channels_;
 };
 

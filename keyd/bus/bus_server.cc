@@ -70,7 +70,7 @@ void BusServer::AddObjects() {
   for (std::shared_ptr<LiveSession>& session : parts_.daemon.sessions.All()) {
     AddSession(std::move(session));
   }
-  parts_.service.OnSessionEnded(
+  parts_.service.endings().OnSessionEnded(
       [this](uint64_t id, const Error& reason) { EndSession(id, reason); });
 }
 

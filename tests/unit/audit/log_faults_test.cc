@@ -127,5 +127,24 @@ TEST_F(LogFaultsTest, ALineThatCannotBeCutOffAtOnceIsCutOffBeforeTheNext) {
   EXPECT_THAT(VerifyChain(disk_.Contents(), log.head()), IsValid());
 }
 
+TEST_F(LogFaultsTest, WhatIsRecordedTogetherTakesOneSyncAndIsThereWholeOrNotAtAll) {
+  ASSERT_OK_AND_ASSIGN(Log log, Open());
+  const std::vector<Event> ends{SomeEvent("1"), SomeEvent("2"), SomeEvent("3")};
+  size_t told = 0;
+  log.OnLine([&told](std::string_view) { ++told; });
+  const size_t operations = disk_.operations();
+  ASSERT_OK(log.AppendReserved(ends));
+  EXPECT_EQ(disk_.operations() - operations, 2U);
+  const Head head = log.head();
+  for (const size_t at : {size_t{0}, size_t{1}}) {  // the write, the sync
+    disk_.FailAfter(at, Fault::kIo);
+    EXPECT_THAT(log.AppendReserved(ends), testing_support::FailsWith(ErrorCode::kIo));
+  }
+  EXPECT_EQ(log.head(), head);
+  EXPECT_EQ(told, ends.size());
+  EXPECT_THAT(ObjectsOnDisk(), ::testing::ElementsAre("1", "2", "3"));
+  EXPECT_THAT(VerifyChain(disk_.Contents(), log.head()), IsValid());
+}
+
 }  // namespace
 }  // namespace keyward::audit

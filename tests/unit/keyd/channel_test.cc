@@ -157,6 +157,16 @@ TEST_F(ChannelTest, ClosingHereTellsTheClientWhy) {
   EXPECT_EQ(closed.wait_for(std::chrono::seconds(30)), std::future_status::ready);
 }
 
+TEST_F(ChannelTest, WhatIsRefusedIsNotAnsweredAndTheClientIsToldTheFirstReason) {
+  channel_->Refuse(Error(ErrorCode::kRevoked, "the key was revoked"));
+  EXPECT_TRUE(channel_->closed());
+  Send({.opcode = Opcode::kSeal, .request_id = 1}, Bytes{1});
+  ASSERT_OK_AND_ASSIGN(const Packet last, Receive());
+  EXPECT_EQ(last.header.opcode, Opcode::kClosed);
+  EXPECT_EQ(channel::DecodeError(last.header.status, last.body).code(), ErrorCode::kRevoked);
+  EXPECT_THAT(Receive(), FailsWith(ErrorCode::kSessionClosed));
+}
+
 // Sends raw bytes, and possibly a descriptor, and expects the channel to be cut with `code`.
 class BadPacketTest : public ChannelTest {
  protected:

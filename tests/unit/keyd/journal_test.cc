@@ -222,7 +222,7 @@ TEST_F(JournalTest, AChangeThatIsToldAndNotWrittenIsToldAgain) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
   const Journal::Outcome outcome = Commit("a");
   EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, old);
+  EXPECT_NE(std::signal(SIGXFSZ, old), SIG_ERR);
   EXPECT_FALSE(outcome.written);
   const std::vector<audit::Record> records = Records();
   ASSERT_GE(records.size(), 2U);

@@ -35,6 +35,11 @@ class ServiceTest : public KeyRingFixture {
     ASSERT_OK_AND_ASSIGN(const VersionPtr peer, Generate(Sealed("elsewhere")));
     for (const char* name : {"c", "d"}) ASSERT_OK(EnrolPeer(name, peer->public_key()));
   }
+  // Whose sessions end by the service's own ways.
+  void TearDown() override {
+    channels_->Stop();
+    KeyRingFixture::TearDown();
+  }
   void OpenVault() {
     stored_.Close();
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, stored_.TryOpen());
@@ -199,11 +204,39 @@ TEST_F(ServiceTest, TheEndOfASessionIsToldWithWhatItDid) {
           caller_,
           {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
   opened.session->End(Error(ErrorCode::kExpired, "the session reached its timeout"));
-  service_->RecordEnded();
+  service_->endings().Record();
   EXPECT_EQ(Last().event, audit::EventKind::kSessionEnd);
   EXPECT_EQ(Last().failed, ErrorCode::kExpired);
   EXPECT_EQ(Last().Number("sealed"), 0U);
   EXPECT_EQ(Last().Text("why"), "the session reached its timeout");
+}
+
+TEST_F(ServiceTest, TheEndsOfManySessionsAreRecordedBeforeAnyoneIsTold) {
+  EnrolBoth();
+  constexpr size_t kMany = 100;
+  std::vector<OpenedSession> opened;
+  while (opened.size() < kMany) {
+    ASSERT_OK_AND_ASSIGN(
+        OpenedSession one,
+        service_->OpenSession(
+            caller_,
+            {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
+    opened.push_back(std::move(one));
+  }
+  size_t told = 0;
+  service_->endings().OnSessionEnded([&](uint64_t id, const Error& reason) {
+    ++told;
+    EXPECT_EQ(reason.code(), ErrorCode::kRevoked);
+    const std::vector<audit::Record> records = testing_support::RecordsOf(disk_.Contents());
+    EXPECT_TRUE(std::ranges::any_of(records, [id](const audit::Record& record) {
+      return record.event == audit::EventKind::kSessionEnd && record.object == std::to_string(id);
+    }));
+  });
+  EXPECT_EQ(sessions_.EndWhere([](const SessionInfo&) { return true; },
+                               Error(ErrorCode::kRevoked, "the key was revoked")),
+            kMany);
+  EXPECT_EQ(told, 0U);
+  EXPECT_TRUE(testing_support::RunPostedUntil(*posts_, [&told] { return told == kMany; }));
 }
 
 TEST_F(ServiceTest, TheEndOfAKeysChannelIsToldOnce) {
@@ -213,7 +246,7 @@ TEST_F(ServiceTest, TheEndOfAKeysChannelIsToldOnce) {
                              Error(ErrorCode::kSealed, "the service was sealed"));
   channel.Reset();
   channels_->Stop();
-  service_->RecordEnded();
+  service_->endings().Record();
   EXPECT_EQ(Last().event, audit::EventKind::kKeyClose);
   EXPECT_EQ(Last().Number("signatures"), 0U);
   const std::vector<audit::Record> records = testing_support::RecordsOf(disk_.Contents());
