@@ -62,8 +62,12 @@ ServiceStatus StatusFromBus(ManagerProxy& keyd) {
   status.seal_code = seal.get<0>();
   status.seal_reason = seal.get<1>();
   for (const auto& row : keyd.Custodians()) {
-    status.custodians.push_back({row.get<0>(), row.get<1>(), row.get<2>(), row.get<3>()});
+    status.custodians.push_back({row.get<0>(), row.get<1>(), row.get<2>(), row.get<3>(),
+                                 WallTime(std::chrono::seconds(row.get<4>())), row.get<5>()});
   }
+  const auto store = keyd.Store();
+  status.epoch = store.get<0>();
+  status.epoch_confirmed = store.get<1>();
   return status;
 }
 
@@ -150,7 +154,7 @@ BackupCheck BackupCheckFromBus(const Answer& answer) {
                     .custodians = {}};
   for (const auto& row : custodians) {
     check.custodians.push_back(
-        {row.template get<0>(), {}, row.template get<1>(), row.template get<2>()});
+        {row.template get<0>(), {}, row.template get<1>(), row.template get<2>(), {}, 0});
   }
   return check;
 }

@@ -24,6 +24,8 @@ struct CustodianSummary {
   std::string description;  // "SoftHSM v2 token 'keyward'"
   std::string state;        // "ok", or the name of an ErrorCode
   std::string detail;       // what is wrong and what to do; "" when nothing is
+  WallTime since;           // when it came to be in that state
+  uint32_t resets = 0;      // restarts and returns of the hardware that keyd saw
 };
 
 struct AuditSummary {
@@ -44,6 +46,8 @@ struct ServiceStatus {
   uint32_t sessions = 0;
   std::chrono::seconds uptime{};
   BootSummary boot = {};
+  uint64_t epoch = 0;            // of the stored state; 0 while sealed
+  bool epoch_confirmed = false;  // by the counter in the hardware
 };
 
 struct VersionSummary {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/attester.h"
@@ -12,6 +13,16 @@
 #include "core/signer.h"
 
 namespace keyward {
+
+// What hardware says of itself beside serving.
+struct HardwareNotes {
+  // Another number after each start of the hardware, as it counts them itself; nothing for hardware
+  // that does not.
+  std::optional<uint64_t> starts;
+  // It serves, and still somebody should look: kLockedOut, kPinRejected (the next wrong PIN locks
+  // it).
+  std::optional<Error> concern;
+};
 
 // Used by one thread from its making to its end. A custodian whose hardware comes back after a loss
 // serves again by itself: every call tries at most one reconnection.
@@ -28,6 +39,8 @@ class Custodian {
 
   // One cheap round trip to the hardware. Errors: those common to all calls; see signer.h.
   virtual Result<void> CheckHealth() = 0;
+  // As of the last CheckHealth that went well; empty before.
+  virtual HardwareNotes Notes() const = 0;
   // What it is, for people: "SoftHSM v2 token 'keyward'", "TPM 2.0 IBM SW TPM, swtpm".
   virtual std::string Describe() const = 0;
 };

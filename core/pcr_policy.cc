@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+
 #include "core/encoding.h"
 
 namespace keyward {
@@ -66,6 +68,16 @@ Result<PcrPolicyDigest> DigestOfPcrPolicy(const PcrValues& values) {
   PcrPolicyDigest digest{};
   crypto_hash_sha256(digest.data(), extended.data(), extended.size());
   return digest;
+}
+
+std::optional<bool> IsInState(const PcrValues& values, const PcrSelection& pcrs, ByteView digest) {
+  PcrValues chosen;
+  for (const auto& [pcr, value] : values) {
+    if (pcrs.contains(pcr)) chosen.emplace(pcr, value);
+  }
+  const Result<PcrPolicyDigest> now = DigestOfPcrPolicy(chosen);
+  if (chosen.size() != pcrs.size() || !now) return std::nullopt;
+  return std::ranges::equal(*now, digest);
 }
 
 Result<void> VerifyPcrPolicy(const SignedPcrPolicy& policy, const PublicKey& authority) {

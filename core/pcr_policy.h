@@ -7,6 +7,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "core/bytes.h"
@@ -39,6 +40,10 @@ Result<PcrSelection> PcrsFromBits(uint32_t bits);
 
 // What PolicyPCR makes of a fresh session while the PCRs have `values`. Errors: kInvalidArgument.
 Result<PcrPolicyDigest> DigestOfPcrPolicy(const PcrValues& values);
+
+// Whether `values` has `pcrs` in the state that `digest`, of a PolicyPCR over them, stands for.
+// Nothing when it lacks one of them.
+std::optional<bool> IsInState(const PcrValues& values, const PcrSelection& pcrs, ByteView digest);
 
 // Errors: kAuthenticationFailed; kNotSupported (an authority that is no P-256 key).
 Result<void> VerifyPcrPolicy(const SignedPcrPolicy& policy, const PublicKey& authority);

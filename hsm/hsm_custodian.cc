@@ -4,6 +4,27 @@
 
 namespace keyward::hsm {
 
+namespace {
+
+// This service is logged in, so it goes on; but it will not get in again.
+std::optional<Error> ConcernOf(CK_FLAGS flags) {
+  if ((flags & CKF_USER_PIN_LOCKED) != 0) {
+    return Error(ErrorCode::kLockedOut,
+                 "somebody locked the user PIN of the HSM token with wrong PINs; this service is "
+                 "still logged in: before it restarts, have the security officer set a new PIN, "
+                 "and write that to the PIN file");
+  }
+  if ((flags & CKF_USER_PIN_FINAL_TRY) != 0) {
+    return Error(ErrorCode::kPinRejected,
+                 "somebody tried wrong PINs, and one more would lock the HSM token; this service "
+                 "is still logged in, and tries none: log in once by hand with the right PIN, "
+                 "which resets the count");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<HsmCustodian::Profile> HsmCustodian::Inspect(const Session& session,
                                                     const std::string& label) {
   KEYWARD_ASSIGN(const TokenState token, session.Token());
@@ -29,8 +50,9 @@ HsmCustodian::HsmCustodian(std::unique_ptr<Link> link, Profile profile, Rng& rng
       master_sealer_(*link_, rng) {}
 
 Result<void> HsmCustodian::CheckHealth() {
-  return link_->Run([](const Session& session) -> Result<void> {
-    KEYWARD_TRY(session.Token());
+  return link_->Run([this](const Session& session) -> Result<void> {
+    KEYWARD_ASSIGN(const TokenState token, session.Token());
+    notes_.concern = ConcernOf(token.flags);
     return {};
   });
 }

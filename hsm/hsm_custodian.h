@@ -24,6 +24,7 @@ class HsmCustodian final : public Custodian {
   MasterSealer& master_sealer() override { return master_sealer_; }
   Attester* attester() override { return nullptr; }
   Result<void> CheckHealth() override;
+  HardwareNotes Notes() const override { return notes_; }
   std::string Describe() const override { return description_; }
 
  private:
@@ -36,6 +37,7 @@ class HsmCustodian final : public Custodian {
 
   std::unique_ptr<Link> link_;
   std::string description_;
+  HardwareNotes notes_;
   HsmSigner signer_;
   HsmSealer sealer_;
   HsmCounter counter_;

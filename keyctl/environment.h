@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/admin.h"
+#include "core/clock.h"
 #include "core/secret_bytes.h"
 #include "policy/name_resolver.h"
 
@@ -37,6 +38,7 @@ struct Environment {
   // What is typed at the terminal in answer to a question, unseen; see secret_input.h.
   std::function<Result<SecretBytes>(const std::string& question)> ask_secret;
   const policy::NameResolver& names;
+  const Clock& clock;
 };
 
 }  // namespace keyward::keyctl

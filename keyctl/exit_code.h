@@ -23,6 +23,7 @@ enum class ExitCode : uint8_t {
   kNotConfirmed = 9,
   kSealed = 10,
   kStale = 11,
+  kAttention = 12,
 };
 
 struct ExitCodeInfo {
@@ -43,6 +44,7 @@ inline constexpr std::array kExitCodes = {
     ExitCodeInfo{ExitCode::kNotConfirmed, "not confirmed, so nothing was done"},
     ExitCodeInfo{ExitCode::kSealed, "the service is sealed"},
     ExitCodeInfo{ExitCode::kStale, "the backup would restore, but is not up to date"},
+    ExitCodeInfo{ExitCode::kAttention, "doctor: something needs attention"},
 };
 
 // The exit code for a failure with `code`.

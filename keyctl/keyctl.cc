@@ -30,6 +30,7 @@ void AddCommands(CLI::App& app, Shell& shell) {
   shell.AddJson(app);
   AddInitCommand(app, shell);
   AddStatusCommand(app, shell);
+  AddDoctorCommand(app, shell);
   AddKeyCommands(app, shell);
   AddModuleCommands(app, shell);
   AddSessionsCommands(app, shell);

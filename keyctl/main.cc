@@ -24,6 +24,7 @@ bool WantsColor() {
 int main(int argc, char** argv) {
   using namespace keyward;
   const policy::SystemNames names;
+  const SystemClock clock;
   keyctl::Environment environment{
       .in = std::cin,
       .out = std::cout,
@@ -34,7 +35,8 @@ int main(int argc, char** argv) {
       .wait_for_keyd = [](std::chrono::milliseconds patience) { return WaitForKeyd({}, patience); },
       .run_keyd = keyctl::RunKeyd,
       .ask_secret = keyctl::AskSecret,
-      .names = names};
+      .names = names,
+      .clock = clock};
   const keyctl::ExitCode code =
       keyctl::RunKeyctl(std::vector<std::string>(argv + 1, argv + argc), environment);
   std::cout.flush();

@@ -35,10 +35,7 @@ PcrValues Chosen(const PcrValues& values, const PcrSelection& pcrs) {
 
 // Whether the PCRs are in that state just now; nothing is known of PCRs that were not read.
 bool Holds(const PcrSummary::Policy& policy, const PcrValues& values) {
-  const PcrValues chosen = Chosen(values, policy.pcrs);
-  const Result<PcrPolicyDigest> digest = DigestOfPcrPolicy(chosen);
-  return chosen.size() == policy.pcrs.size() && digest &&
-         std::ranges::equal(*digest, policy.digest);
+  return IsInState(values, policy.pcrs, policy.digest).value_or(false);
 }
 
 Json SummaryJson(const PcrSummary& summary) {

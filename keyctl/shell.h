@@ -98,6 +98,7 @@ void AddAuditCommands(CLI::App& app, Shell& shell);
 void AddAuditLogCommands(CLI::App& audit_app, Shell& shell);
 // Of `keyctl policy`.
 void AddPcrCommands(CLI::App& policy_app, Shell& shell);
+void AddDoctorCommand(CLI::App& app, Shell& shell);
 void AddSealCommands(CLI::App& app, Shell& shell);
 void AddBackupCommands(CLI::App& app, Shell& shell);
 // Of `keyctl backup`.

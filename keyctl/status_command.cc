@@ -54,7 +54,9 @@ Json StatusJson(const ServiceStatus& status) {
     custodians.push_back({{"name", custodian.name},
                           {"description", custodian.description},
                           {"state", custodian.state},
-                          {"detail", custodian.detail}});
+                          {"detail", custodian.detail},
+                          {"since", Timestamp(custodian.since)},
+                          {"resets", custodian.resets}});
   }
   return {{"version", status.version},
           {"health", status.health},
@@ -64,7 +66,8 @@ Json StatusJson(const ServiceStatus& status) {
           {"secret_memory", status.secret_memory},
           {"custodians", custodians},
           {"audit", AuditJson(status.audit)},
-          {"boot", BootJson(status.boot)}};
+          {"boot", BootJson(status.boot)},
+          {"store", {{"epoch", status.epoch}, {"confirmed", status.epoch_confirmed}}}};
 }
 
 void PrintBoot(Shell& shell, const BootSummary& boot) {
@@ -86,10 +89,12 @@ void PrintStatus(Shell& shell, const ServiceStatus& status) {
   if (!status.seal_reason.empty()) {
     shell.out() << "Sealed: " << Printable(status.seal_reason) << ".\n\n";
   }
-  Table table({"CUSTODIAN", "STATE", "WHAT IT IS", "DETAIL"});
+  Table table({"CUSTODIAN", "STATE", "SINCE", "RESETS", "WHAT IT IS", "DETAIL"});
   for (const CustodianSummary& custodian : status.custodians) {
     table.Add({custodian.name,
                {custodian.state, ToneOfState(custodian.state)},
+               Timestamp(custodian.since),
+               std::to_string(custodian.resets),
                custodian.description,
                custodian.detail});
   }
@@ -147,7 +152,9 @@ Result<ExitCode> ShowStatus(Shell& shell, const StatusArguments& wanted) {
 void AddStatusCommand(CLI::App& app, Shell& shell) {
   CLI::App* command = app.add_subcommand("status", "Tell whether keyd and its hardware serve");
   command->footer(
-      "Exits with 7 when the service is degraded, with 10 when it is sealed.\n\n"
+      "Exits with 7 when the service is degraded, with 10 when it is sealed. RESETS counts how "
+      "often\n"
+      "the hardware was started anew, or was away and came back, since keyd's start.\n\n"
       "With --attest, has the TPM quote its PCRs for somebody who wants to know the state of this\n"
       "machine: NONCE is hex that they chose, or 'boot' for the quote of keyd's start, whose "
       "nonce\n"

@@ -8,8 +8,6 @@
 namespace keyward {
 namespace {
 
-constexpr const char* kTpm = "tpm";
-
 Error NoTpm() {
   return {ErrorCode::kNotSupported,
           "security.yaml configures no TPM, and an HSM knows nothing of the boot: there is nothing "
@@ -30,11 +28,11 @@ void Attestation::Begin() {
 }
 
 void Attestation::Renew() {
-  if (daemon_.boot.state() == BootState::kChanged) TakeQuote();
+  if (daemon_.boot.state() != BootState::kNoTpm) TakeQuote();
 }
 
 void Attestation::OnHealthy(const CustodianPool& custodian) {
-  if (custodian.name() == kTpm) Begin();
+  if (custodian.name() == kCustodian) Begin();
 }
 
 void Attestation::TakeQuote() {
@@ -50,13 +48,15 @@ void Attestation::OnQuote(const Result<Quote>& quote) {
     daemon_.boot.NotTaken(quote.error());
     return LogError("this boot is not attested", quote.error());
   }
+  const std::optional<Quote>& former = daemon_.boot.quote();
+  if (former && former->pcrs == quote->pcrs && former->signed_by == quote->signed_by) return;
   daemon_.boot.Take(*quote, daemon_.clock.Now());
   const BootName name = daemon_.boot.Name();
   Log(LogLevel::kNotice, "boot {} is attested by quote {}", name.id, name.quote);
 }
 
 void Attestation::MakeQuote(Bytes nonce, uint32_t caller, const QuoteDone& done) {
-  const auto pool = daemon_.pools.find(kTpm);
+  const auto pool = daemon_.pools.find(std::string(kCustodian));
   if (!daemon_.boot.pcrs() || pool == daemon_.pools.end()) return done(Fail(NoTpm()));
   Ask<Quote>(
       *pool->second, caller, daemon_.post,

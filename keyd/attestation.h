@@ -11,6 +11,7 @@ namespace keyward {
 // Belongs to the bus thread.
 class Attestation {
  public:
+  static constexpr std::string_view kCustodian = "tpm";
   using QuoteDone = std::function<void(Result<Quote>)>;
 
   explicit Attestation(Daemon& daemon) : daemon_(daemon) {}
@@ -18,8 +19,8 @@ class Attestation {
   // Takes the quote of this boot, unless there is one already or it is under way. A TPM that is
   // away keeps nobody waiting: the quote is taken when it comes.
   void Begin();
-  // An admin said that the state of now is well: where it is not that of the quote, a new quote of
-  // this boot takes its place.
+  // An admin said that the state of now is well: where the PCRs are not those of the quote, a new
+  // quote of this boot takes its place.
   void Renew();
   // To be called when `custodian` was found to serve.
   void OnHealthy(const CustodianPool& custodian);

@@ -32,10 +32,12 @@ std::unexpected<Error> ShuttingDown() {
 CustodianPool::CustodianPool(std::string name, CustodianFactory factory, size_t threads,
                              const Clock& clock)
     : name_(std::move(name)),
+      clock_(clock),
       factory_(std::move(factory)),
       queue_(policy::FairQueueLimits{}),
       breaker_(clock) {
   status_.name = name_;
+  status_.since = clock.Now();
   threads_.reserve(threads);
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
@@ -74,16 +76,16 @@ Result<void> CustodianPool::Submit(uint32_t caller, Task task) {
   return {};
 }
 
-void CustodianPool::CheckHealth(std::function<void(const Result<void>&)> done) {
+void CustodianPool::CheckHealth(std::function<void(const Result<Custodian*>&)> done) {
   const auto probe = [done = std::move(done)](Result<Custodian*> custodian) -> Result<void> {
-    Result<void> outcome;
     if (custodian) {
-      outcome = (*custodian)->CheckHealth();
-    } else {
-      outcome = Fail(custodian.error());
+      if (Result<void> healthy = (*custodian)->CheckHealth(); !healthy) {
+        custodian = Fail(std::move(healthy).error());
+      }
     }
-    done(outcome);
-    return outcome;
+    done(custodian);
+    if (!custodian) return Fail(custodian.error());
+    return {};
   };
   {
     const std::lock_guard lock(mutex_);
@@ -148,7 +150,8 @@ Result<void> CustodianPool::Perform(const Job& job, std::unique_ptr<Custodian>& 
 
 void CustodianPool::Record(const Job& job, const Result<void>& outcome,
                            const Custodian* custodian) {
-  const bool failed = IsHardwareFailure(outcome);
+  // Whatever keeps a check from going through keeps the hardware from serving.
+  const bool failed = job.is_probe ? !outcome : IsHardwareFailure(outcome);
   const bool refused = !outcome && outcome.error().code() == ErrorCode::kCircuitBreakerOpen;
   const std::lock_guard lock(mutex_);
   if (refused) return;
@@ -157,17 +160,55 @@ void CustodianPool::Record(const Job& job, const Result<void>& outcome,
     if (!job.is_probe) breaker_.RecordFailure();
     if (!status_.failure) LogError(name_ + " does not serve", outcome.error());
     status_.failure = outcome.error();
-    return;
+    const bool no_answer = outcome.error().code() == ErrorCode::kCustodianUnavailable;
+    away_ = away_ || (no_answer && !status_.description.empty());
+    return StateChanged();
   }
   // A task may succeed without asking the hardware anything: only a health check says that it is
   // back.
   if (!job.is_probe) return breaker_.RecordSuccess();
   breaker_.Close();
+  if (custodian != nullptr) RecordProbe(*custodian);
+}
+
+void CustodianPool::RecordProbe(const Custodian& custodian) {
+  const HardwareNotes notes = custodian.Notes();
+  CountResets(notes);
   if (status_.failure || status_.description.empty()) {
-    status_.description = custodian == nullptr ? name_ : custodian->Describe();
+    status_.description = custodian.Describe();
     Log(LogLevel::kInfo, "{} serves: {}", name_, status_.description);
   }
   status_.failure.reset();
+  own_concern_ = notes.concern;
+  StateChanged();
+}
+
+void CustodianPool::CountResets(const HardwareNotes& notes) {
+  const bool restarted = notes.starts ? starts_ && *starts_ != *notes.starts : away_;
+  starts_ = notes.starts;
+  away_ = false;
+  if (!restarted) return;
+  ++status_.resets;
+  Log(LogLevel::kWarning, "{} was restarted, or was away and came back", name_);
+}
+
+void CustodianPool::SetConcern(std::optional<Error> concern) {
+  const std::lock_guard lock(mutex_);
+  other_concern_ = std::move(concern);
+  StateChanged();
+}
+
+void CustodianPool::StateChanged() {
+  status_.concern = own_concern_ ? own_concern_ : other_concern_;
+  const Error* trouble = status_.trouble();
+  const std::optional<ErrorCode> state =
+      trouble == nullptr ? std::nullopt : std::optional(trouble->code());
+  if (state == state_) return;
+  state_ = state;
+  status_.since = clock_.Now();
+  if (status_.failure) return;  // told where it was found
+  if (trouble != nullptr) return LogError(name_ + " serves, but", *trouble);
+  Log(LogLevel::kNotice, "{} is well", name_);
 }
 
 }  // namespace keyward

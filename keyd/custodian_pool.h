@@ -23,6 +23,16 @@ struct CustodianStatus {
   std::string name;              // "hsm", "tpm"
   std::string description;       // empty until it was reached once
   std::optional<Error> failure;  // why it does not serve; nothing when it does
+  std::optional<Error> concern;  // why somebody should look, although it serves
+  WallTime since;                // when what it says here came to be so
+  // How often the hardware was started anew, or was away and came back, as far as keyd saw it.
+  uint32_t resets = 0;
+
+  // The failure, or else the concern; null when all is well.
+  const Error* trouble() const {
+    if (failure) return &*failure;
+    return concern ? &*concern : nullptr;
+  }
 };
 
 // Each thread makes a custodian of its own and makes it again after it failed. Any thread may call.
@@ -46,8 +56,11 @@ class CustodianPool {
   // not configured); then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);
   // Queues a health check past the circuit breaker, which a success closes and a failure leaves
-  // alone; `done` runs on a pool thread, or never when the queue is full or the pool takes no task.
-  void CheckHealth(std::function<void(const Result<void>&)> done);
+  // alone. `done` gets the custodian that serves, to look further, or why it does not; it runs on a
+  // pool thread, or never when the queue is full or the pool takes no task.
+  void CheckHealth(std::function<void(const Result<Custodian*>&)> done);
+  // What those who know more than the hardware have to say of it; nothing: all is well.
+  void SetConcern(std::optional<Error> concern);
 
   // Every thread lets its custodian go, with what that holds in memory, before its next task.
   void DropCustodians();
@@ -65,9 +78,14 @@ class CustodianPool {
   void Run();
   Result<void> Admit(const Job& job);
   Result<void> Perform(const Job& job, std::unique_ptr<Custodian>& custodian);
+  // The rest with mutex_ held.
+  void RecordProbe(const Custodian& custodian);
+  void CountResets(const HardwareNotes& notes);
+  void StateChanged();
   void Record(const Job& job, const Result<void>& outcome, const Custodian* custodian);
 
   const std::string name_;
+  const Clock& clock_;
   const CustodianFactory factory_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -76,6 +94,11 @@ class CustodianPool {
   policy::FairQueue<Job> queue_;
   policy::CircuitBreaker breaker_;
   CustodianStatus status_;
+  std::optional<Error> own_concern_;    // of the hardware about itself
+  std::optional<Error> other_concern_;  // SetConcern
+  std::optional<uint64_t> starts_;      // as the hardware last counted them
+  bool away_ = false;                   // it served, and since then did not answer
+  std::optional<ErrorCode> state_;      // that status_.since is of
   std::vector<std::thread> threads_;
 };
 

@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds kLongestDelay{5000};
 constexpr std::chrono::seconds kCheckInterval{2};
 constexpr std::chrono::seconds kStartPatience{5};
 constexpr std::chrono::seconds kHeadInterval{60};
-constexpr int kHealthyInterval = 5;  // of those: hardware that serves is asked less often
 
 }  // namespace
 
@@ -97,22 +96,7 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
   next_check_ = now + kCheckInterval;
   if (parts_.daemon.vault != nullptr) parts_.daemon.vault->schedule().Tick();
   TendAudit(now);
-  const bool ask_all = checks_++ % kHealthyInterval == 0;
-  for (const auto& [name, pool] : parts_.daemon.pools) {
-    const CustodianStatus status = pool->Status();
-    const bool serves = !status.failure && !status.description.empty();
-    if (serves && !ask_all) continue;
-    // Not `this`: the last check may end after the loop.
-    pool->CheckHealth([&daemon = parts_.daemon, &unsealer = parts_.unsealer,
-                       &attestation = parts_.attestation,
-                       raw = pool.get()](const Result<void>& healthy) {
-      if (!healthy) return;
-      daemon.post([&unsealer, &attestation, raw] {
-        unsealer.OnHealthy(*raw);
-        attestation.OnHealthy(*raw);
-      });
-    });
-  }
+  parts_.watch.Check();
 }
 
 // How far the log has come is written down with every change; here, what else it holds.

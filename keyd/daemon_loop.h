@@ -1,9 +1,9 @@
 // The bus thread: waits for the bus, for other threads, for time and for signals.
 #pragma once
 
-#include "keyd/attestation.h"
 #include "keyd/bus/bus_server.h"
 #include "keyd/custodian_watch.h"
+#include "keyd/hardware_watch.h"
 #include "keyd/post_queue.h"
 
 namespace keyward {
@@ -13,6 +13,7 @@ struct DaemonLoopParts {
   AdminService& admin;
   Unsealer& unsealer;
   Attestation& attestation;
+  HardwareWatch& watch;
   bus::BusServer& bus;
   PostQueue& posts;
   const UniqueFd& signals;
@@ -45,7 +46,6 @@ class DaemonLoop {
   MonotonicTime next_connect_;
   std::chrono::milliseconds connect_delay_{100};
   MonotonicTime next_check_;
-  int checks_ = 0;
   CustodianWatch watch_;
   MonotonicTime next_head_;
 };

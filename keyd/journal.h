@@ -54,6 +54,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   Result<void> NoteAuditHead();
   // Of the last change that was written.
   uint64_t epoch() const { return store_.epoch(); }
+  // Whether hardware has still to confirm what was written last.
+  bool owed() const { return owed_; }
   // Nothing is written any more; what waits is told kSealed. To be called before the store or
   // whatever changes refer to goes.
   void Stop();

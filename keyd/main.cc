@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "core/last_failure.h"
 #include "core/secret_memory.h"
 #include "keyd/audit_end.h"
 #include "keyd/audit_opening.h"
@@ -54,12 +55,9 @@ Result<void> SilenceTpmLibrary() {
 }
 
 // Everything that lives as long as the service. In order: what is last goes first.
-Result<void> Serve(const Arguments& arguments) {
-  KEYWARD_TRY(SilenceTpmLibrary());
-  KEYWARD_TRY(HardenProcess());
+Result<void> ServeLocked(const Arguments& arguments) {
   KEYWARD_ASSIGN(const SecretMemoryKind memory, ProbeSecretMemory());
   KEYWARD_ASSIGN(policy::Policy policy, ReadPolicy(arguments.config));
-  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
   KEYWARD_ASSIGN(const UniqueFd signals, CatchSignals());
   const SystemClock clock;
   SystemRng rng;
@@ -84,6 +82,7 @@ Result<void> Serve(const Arguments& arguments) {
   KEYWARD_ASSIGN(const std::unique_ptr<Unsealer> unsealer,
                  Unsealer::Create(daemon, arguments.state));
   Attestation attestation(daemon);
+  HardwareWatch watch(daemon, *unsealer, attestation);
   Service service(daemon);
   AdminService admin(daemon, service, *unsealer, attestation,
                      [&arguments] { return ReadPolicy(arguments.config); });
@@ -93,7 +92,7 @@ Result<void> Serve(const Arguments& arguments) {
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
   const Result<void> ran =
-      DaemonLoop({daemon, admin, *unsealer, attestation, bus, *posts, signals}).Run();
+      DaemonLoop({daemon, admin, *unsealer, attestation, watch, bus, *posts, signals}).Run();
   unsealer->Stop();
   sessions.EndWhere([](const SessionInfo&) { return true; },
                     Error(ErrorCode::kSessionClosed, "keyd is shutting down"));
@@ -107,6 +106,22 @@ Result<void> Serve(const Arguments& arguments) {
   KEYWARD_TRY(ran);
   LogLine(LogLevel::kNotice, "keyd has stopped");
   return {};
+}
+
+// A keyd that cannot serve leaves word for keyctl doctor, where it can.
+Result<void> Serve(const Arguments& arguments) {
+  KEYWARD_TRY(SilenceTpmLibrary());
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  if (const Result<void> forgotten = ForgetLastFailure(arguments.state); !forgotten) {
+    LogError("forgetting why the last keyd ended", forgotten.error());
+  }
+  Result<void> served = ServeLocked(arguments);
+  if (served) return served;
+  if (const Result<void> kept = WriteLastFailure(arguments.state, served.error()); !kept) {
+    LogError("keeping why keyd ends", kept.error());
+  }
+  return served;
 }
 
 Result<Initialisation> WantedBy(const Arguments& arguments) {

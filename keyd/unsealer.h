@@ -61,6 +61,10 @@ class Unsealer {
   // To be called when `custodian` was found to serve.
   void OnHealthy(CustodianPool& custodian);
 
+  const MasterRecord& record() const { return record_; }
+  // Signed states of the boot, the latest first.
+  const std::vector<SignedPcrPolicy>& policies() const { return policies_.all(); }
+
   // Nothing is tried any more, and nobody is told. To be called before what they refer to goes.
   void Stop();
   // Why keyd cannot go on, when it never came to serve.

@@ -1,5 +1,6 @@
 #include "tpm/tpm_custodian.h"
 
+#include "tpm/condition.h"
 #include "tpm/link_keeper.h"
 #include "tpm/tpm_attester.h"
 #include "tpm/tpm_counter.h"
@@ -37,7 +38,11 @@ MasterSealer& TpmCustodian::master_sealer() { return *master_sealer_; }
 Attester* TpmCustodian::attester() { return attester_.get(); }
 
 Result<void> TpmCustodian::CheckHealth() {
-  return links_->Run([](Link& link) { return link.ProveAlive(); });
+  return links_->Run([this](Link& link) -> Result<void> {
+    KEYWARD_TRY(link.ProveAlive());
+    KEYWARD_ASSIGN(notes_, ReadNotes(link.connection()));
+    return {};
+  });
 }
 
 std::string TpmCustodian::Describe() const { return links_->facts().description; }

@@ -59,12 +59,14 @@ class TpmCustodian final : public Custodian {
   MasterSealer& master_sealer() override;
   Attester* attester() override;
   Result<void> CheckHealth() override;
+  HardwareNotes Notes() const override { return notes_; }
   std::string Describe() const override;
 
  private:
   TpmCustodian(TpmOptions options, Rng& rng);
 
   std::unique_ptr<LinkKeeper> links_;
+  HardwareNotes notes_;
   std::unique_ptr<TpmSigner> signer_;
   std::unique_ptr<TpmSealer> sealer_;
   std::unique_ptr<TpmCounter> counter_;

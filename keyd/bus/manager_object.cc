@@ -78,22 +78,29 @@ std::string ManagerObject::Version() { return kVersionText; }
 std::string ManagerObject::Health() {
   if (context_.daemon.vault == nullptr) return "sealed";
   for (const auto& [name, pool] : context_.daemon.pools) {
-    if (pool->Status().failure) return "degraded";
+    if (pool->Status().trouble() != nullptr) return "degraded";
   }
   return "ok";
 }
 
-std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>>
+std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, uint32_t>>
 ManagerObject::Custodians() {
-  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> custodians;
+  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, uint32_t>>
+      custodians;
   for (const auto& [name, pool] : context_.daemon.pools) {
     const CustodianStatus status = pool->Status();
+    const Error* trouble = status.trouble();
     custodians.emplace_back(
-        name, status.description,
-        std::string(status.failure ? Name(status.failure->code()) : std::string_view("ok")),
-        status.failure ? status.failure->message() : std::string());
+        name, status.description, trouble == nullptr ? "ok" : std::string(Name(trouble->code())),
+        trouble == nullptr ? "" : trouble->message(), UnixSeconds(status.since), status.resets);
   }
   return custodians;
+}
+
+sdbus::Struct<uint64_t, bool> ManagerObject::Store() {
+  Vault* const vault = context_.daemon.vault.get();
+  if (vault == nullptr) return {0, false};
+  return {vault->epoch(), !vault->journal().owed()};
 }
 
 sdbus::Struct<std::string, std::string> ManagerObject::Seal() {

@@ -30,8 +30,9 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
 
   std::string Version() override;
   std::string Health() override;
-  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string>> Custodians()
-      override;
+  std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, uint32_t>>
+  Custodians() override;
+  sdbus::Struct<uint64_t, bool> Store() override;
   sdbus::Struct<std::string, std::string> Seal() override;
   sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, std::vector<uint32_t>>
   Boot() override;

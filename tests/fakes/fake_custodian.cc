@@ -241,7 +241,12 @@ class FakeCustodian final : public Custodian {
   Counter& counter() override { return counter_; }
   MasterSealer& master_sealer() override { return master_sealer_; }
   Attester* attester() override { return nullptr; }
-  Result<void> CheckHealth() override { return hardware_.CheckAvailable(); }
+  Result<void> CheckHealth() override {
+    KEYWARD_TRY(hardware_.CheckAvailable());
+    notes_ = hardware_.Notes();
+    return {};
+  }
+  HardwareNotes Notes() const override { return notes_; }
   std::string Describe() const override { return "a fake in memory"; }
 
  private:
@@ -250,6 +255,7 @@ class FakeCustodian final : public Custodian {
   FakeSealer sealer_;
   FakeCounter counter_;
   FakeMasterSealer master_sealer_;
+  HardwareNotes notes_;
 };
 
 FakeHardware::FakeHardware() : wrapping_key_(crypto_aead_xchacha20poly1305_ietf_KEYBYTES) {
@@ -259,6 +265,16 @@ FakeHardware::FakeHardware() : wrapping_key_(crypto_aead_xchacha20poly1305_ietf_
 Result<std::unique_ptr<Custodian>> FakeHardware::Make() {
   KEYWARD_TRY(CheckAvailable());
   return std::make_unique<FakeCustodian>(*this);
+}
+
+void FakeHardware::SetNotes(HardwareNotes notes) {
+  const std::scoped_lock lock(mutex_);
+  notes_ = std::move(notes);
+}
+
+HardwareNotes FakeHardware::Notes() const {
+  const std::scoped_lock lock(mutex_);
+  return notes_;
 }
 
 size_t FakeHardware::KeyCount() const {

@@ -24,6 +24,9 @@ class FakeHardware {
   Result<std::unique_ptr<Custodian>> Make();
   // While false, every call of every custodian on it fails with kCustodianUnavailable.
   void SetAvailable(bool available) { available_ = available; }
+  // What every custodian on it notes from its next health check on.
+  void SetNotes(HardwareNotes notes);
+  HardwareNotes Notes() const;
   size_t KeyCount() const;
   size_t MasterCount() const;
 
@@ -43,6 +46,7 @@ class FakeHardware {
   std::map<KeyId, uint64_t> counters_;
   std::set<KeyId> masters_;
   Bytes wrapping_key_;
+  HardwareNotes notes_;
 };
 
 }  // namespace keyward::fakes

@@ -13,6 +13,8 @@ import tempfile
 import time
 import unittest
 
+from tpm_proxy import TpmProxy
+
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("KEYWARD_BIN", SOURCE / "build/release/bin"))
 SETUP = SOURCE / "softhsm-setup"
@@ -89,7 +91,7 @@ class Service:
     def __init__(self, hsm=True, tpm=True, master=None, **policy):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="kw-"))
         os.chmod(self.root, 0o755)
-        self.keyd = None
+        self.keyd = self.proxy = None
         self.initialised = self.signed = False
         self.modules = []
         self.policy = {"hsm": hsm, "tpm": tpm, **policy}
@@ -108,6 +110,8 @@ class Service:
                 self.script("make-token", self.root / "token", "keyward", "--user", KEYD_USER)
             if tpm:
                 self.start_tpm()
+            if policy.get("tpm_proxy"):
+                self.proxy = TpmProxy(self.root / "proxy", self.root / "tpm/tpm.sock")
             self.write_policy()
         except BaseException:
             self.close()
@@ -160,7 +164,8 @@ class Service:
         hsm = (f"hsm: {{module: {SOFTHSM}, token: keyward, pin_file: {self.root}/token/hsm.pin}}\n"
                if self.policy["hsm"] else "")
         attest = f", attest_pcrs: {pcrs}" if (pcrs := self.policy.get("attest_pcrs")) else ""
-        tpm = (f'tpm: {{tcti: "swtpm:path={self.root}/tpm/tpm.sock"{attest}}}\n'
+        tcti = self.proxy.tcti if self.proxy else f"swtpm:path={self.root}/tpm/tpm.sock"
+        tpm = (f'tpm: {{tcti: "{tcti}"{attest}}}\n'
                if self.policy["tpm"] else "")
         path = self.root / "security.yaml"
         path.write_text(text if text is not None else
@@ -300,6 +305,8 @@ class Service:
                 module.kill()
         with contextlib.suppress(Exception):
             self.stop_keyd(signal.SIGKILL)
+        if self.proxy is not None:
+            self.proxy.close()
         subprocess.run([SETUP / "stop", self.root / "tpm", self.root / "bus"], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 

@@ -32,5 +32,17 @@ TEST(PcrPolicyTest, EveryValueAndEveryIndexCounts) {
   EXPECT_NE(first, index);
 }
 
+TEST(PcrPolicyTest, AStateIsRecognisedAmongOtherPcrs) {
+  const PcrValues signed_values = {{0, PcrValue{1}}, {7, PcrValue{2}}};
+  ASSERT_OK_AND_ASSIGN(const PcrPolicyDigest digest, DigestOfPcrPolicy(signed_values));
+  PcrValues now = signed_values;
+  now[4] = PcrValue{3};
+  EXPECT_EQ(IsInState(now, {0, 7}, digest), true);
+  now[7] = PcrValue{9};
+  EXPECT_EQ(IsInState(now, {0, 7}, digest), false);
+  now.erase(7);
+  EXPECT_EQ(IsInState(now, {0, 7}, digest), std::nullopt);
+}
+
 }  // namespace
 }  // namespace keyward

@@ -134,6 +134,16 @@ TEST_F(PinRulesTest, ALockedPinIsNotTried) {
   EXPECT_FALSE(fs::exists(RejectionFile()));
 }
 
+TEST_F(PinRulesTest, APinThatIsLockedWhileItServesIsAConcern) {
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
+  ASSERT_OK(custodian->CheckHealth());
+  EXPECT_FALSE(custodian->Notes().concern);
+  token_.LockPin();
+  ASSERT_OK(custodian->CheckHealth());
+  ASSERT_TRUE(custodian->Notes().concern);
+  EXPECT_EQ(custodian->Notes().concern->code(), ErrorCode::kLockedOut);
+}
+
 TEST_F(PinRulesTest, ADamagedRecordStopsEveryTry) {
   std::ofstream(RejectionFile()) << "no line";
   EXPECT_THAT(HsmFactory(Options(), rng_).Make(), FailsWith(ErrorCode::kDataCorrupt));

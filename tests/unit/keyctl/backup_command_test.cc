@@ -56,7 +56,7 @@ class BackupCommandTest : public KeyctlTest {
                      {"idle", "module", "", "", "not enrolled", 0}};
     keyd_.check.own = true;
     keyd_.check.latest = FromHex("0102030405060708090a0b0c0d0e0f10").value();
-    keyd_.check.custodians = {{"hsm", "", "ok", ""}};
+    keyd_.check.custodians = {{"hsm", "", "ok", "", {}, 0}};
     keyd_.backup = {.id = {7, 8},
                     .der = {1, 2, 3},
                     .held = {{"frontend", 1, "", ""}},
@@ -203,7 +203,7 @@ TEST_F(BackupCommandTest, ALaterBackupMakesThisOneStale) {
 
 TEST_F(BackupCommandTest, HardwareThatCannotSealFailsTheDrill) {
   HaveWebToo();
-  keyd_.check.custodians.push_back({"tpm", "", "CustodianUnavailable", "it is away"});
+  keyd_.check.custodians.push_back({"tpm", "", "CustodianUnavailable", "it is away", {}, 0});
   EXPECT_EQ(Drill(), ExitCode::kHardware);
   EXPECT_THAT(out_.str(), HasSubstr("The tpm cannot seal what is in it: it is away"));
 }

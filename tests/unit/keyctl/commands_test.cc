@@ -20,7 +20,12 @@ class StatusCommandTest : public KeyctlTest {
                     .seal_code = "",
                     .seal_reason = "",
                     .secret_memory = "memfd_secret",
-                    .custodians = {{"hsm", "SoftHSM v2", "ok", ""}},
+                    .custodians = {{.name = "hsm",
+                                    .description = "SoftHSM v2",
+                                    .state = "ok",
+                                    .detail = "",
+                                    .since = WallTime(std::chrono::seconds(1'781'535'999)),
+                                    .resets = 2}},
                     .audit = {},
                     .sessions = 1,
                     .uptime = std::chrono::seconds(3725)};
@@ -31,7 +36,7 @@ TEST_F(StatusCommandTest, ReadsAsASentenceAndATable) {
   EXPECT_EQ(Run({"status"}), ExitCode::kOk);
   EXPECT_THAT(out_.str(), HasSubstr("keyd 0.1.0: ok, up 1 h 2 min, 1 live session, secrets in "
                                     "memfd_secret\n"));
-  EXPECT_THAT(out_.str(), HasSubstr("hsm        ok     SoftHSM v2"));
+  EXPECT_THAT(out_.str(), HasSubstr("hsm        ok     2026-06-15T15:06:39Z  2       SoftHSM v2"));
 }
 
 TEST_F(StatusCommandTest, IsJsonForScripts) {

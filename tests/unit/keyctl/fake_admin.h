@@ -33,6 +33,7 @@ class FakeAdmin final : public AdminClient {
     std::string list;
     uint32_t ended = 2;
     PcrSummary pcrs;
+    std::optional<Error> pcr_error;  // for ShowPcrPolicies alone
     std::optional<SignedPcrPolicy> added;
     std::optional<Quote> quote;
     CreatedBackup backup;
@@ -117,6 +118,7 @@ class FakeAdmin final : public AdminClient {
   Result<void> ReloadPolicy() override { return Answer("ReloadPolicy"); }
   Result<uint32_t> Seal() override { return Answer("Seal", state_.ended); }
   Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) override {
+    if (state_.pcr_error) return Fail(*state_.pcr_error);
     return Answer("ShowPcrPolicies " + std::to_string(ToBits(also)), state_.pcrs);
   }
   Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) override {

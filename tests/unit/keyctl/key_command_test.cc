@@ -101,14 +101,14 @@ TEST_F(KeyCommandTest, GenerateSaysEd25519InHardwareUnlessTold) {
 }
 
 TEST_F(KeyCommandTest, GenerateTakesTheOnlyCustodianThereIs) {
-  keyd_.status.custodians = {{"tpm", "", "ok", ""}};
+  keyd_.status.custodians = {{"tpm", "", "ok", "", {}, 0}};
   EXPECT_EQ(Run({"key", "generate", "web", "--algorithm", "ecdsa-p256", "--json"}), ExitCode::kOk);
   EXPECT_EQ(keyd_.calls.back(), "GenerateKey web ecdsa-p256 hardware tpm");
   EXPECT_EQ(OutJson().at("public_key"), pem_);
 }
 
 TEST_F(KeyCommandTest, GenerateDoesNotGuessBetweenTwoCustodians) {
-  keyd_.status.custodians = {{"hsm", "", "ok", ""}, {"tpm", "", "ok", ""}};
+  keyd_.status.custodians = {{"hsm", "", "ok", "", {}, 0}, {"tpm", "", "ok", "", {}, 0}};
   EXPECT_EQ(Run({"key", "generate", "web"}), ExitCode::kUsage);
   EXPECT_THAT(err_.str(), HasSubstr("--custodian hsm or tpm"));
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "keyctl/keyctl.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/keyctl/fake_admin.h"
@@ -72,7 +73,8 @@ class KeyctlTest : public ::testing::Test {
           asked_.push_back(question);
           return SecretBytes::CopyOf(AsBytes(typed_));
         },
-        .names = names_};
+        .names = names_,
+        .clock = clock_};
     return keyctl::RunKeyctl(arguments, environment);
   }
 
@@ -94,6 +96,7 @@ class KeyctlTest : public ::testing::Test {
   std::ostringstream out_;
   std::ostringstream err_;
   OnlyRoot names_;
+  FakeClock clock_;
 };
 
 // A file of the test's own, gone at its end.

@@ -27,6 +27,7 @@ TEST_F(UsageTest, WithoutACommandItFails) {
 TEST_F(UsageTest, EveryLevelHasHelpWithExamples) {
   const std::vector<std::vector<std::string>> levels = {{},
                                                         {"status"},
+                                                        {"doctor"},
                                                         {"key"},
                                                         {"key", "list"},
                                                         {"key", "show"},

@@ -31,7 +31,9 @@ class CustodianPoolTest : public ::testing::Test {
   Result<void> CheckHealth() {
     const auto answer = std::make_shared<std::promise<Result<void>>>();
     std::future<Result<void>> outcome = answer->get_future();
-    pool_.CheckHealth([answer](const Result<void>& healthy) { answer->set_value(healthy); });
+    pool_.CheckHealth([answer](const Result<Custodian*>& healthy) {
+      answer->set_value(healthy ? Result<void>() : Fail(healthy.error()));
+    });
     Result<void> result = Await(std::move(outcome));
     Settle();
     return result;
@@ -185,6 +187,90 @@ TEST_F(CustodianPoolTest, StatusFollowsTheHardware) {
   EXPECT_TRUE(pool_.Status().failure);  // only a health check says that it is back
   ASSERT_OK(CheckHealth());
   EXPECT_FALSE(pool_.Status().failure);
+}
+
+TEST_F(CustodianPoolTest, TellsSinceWhenItIsAsItIs) {
+  ASSERT_OK(CheckHealth());
+  const WallTime began = pool_.Status().since;
+  clock_.Advance(std::chrono::seconds(60));
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().since, began);
+  hardware_.SetAvailable(false);
+  ASSERT_FALSE(CheckHealth());
+  EXPECT_EQ(pool_.Status().since, clock_.Now());
+  const WallTime failed = clock_.Now();
+  clock_.Advance(std::chrono::seconds(60));
+  ASSERT_FALSE(CheckHealth());
+  EXPECT_EQ(pool_.Status().since, failed);
+}
+
+TEST_F(CustodianPoolTest, HardwareThatWasAwayAndCameBackIsCounted) {
+  hardware_.SetAvailable(false);
+  ASSERT_FALSE(CheckHealth());
+  hardware_.SetAvailable(true);
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().resets, 0U) << "it came for the first time";
+  for (uint32_t i = 1; i <= 2; ++i) {
+    hardware_.SetAvailable(false);
+    ASSERT_FALSE(CheckHealth());
+    hardware_.SetAvailable(true);
+    ASSERT_OK(CheckHealth());
+    EXPECT_EQ(pool_.Status().resets, i);
+  }
+}
+
+TEST_F(CustodianPoolTest, HardwareThatCountsItsStartsIsBelieved) {
+  hardware_.SetNotes({.starts = 7, .concern = {}});
+  ASSERT_OK(CheckHealth());
+  hardware_.SetAvailable(false);
+  ASSERT_FALSE(CheckHealth());
+  hardware_.SetAvailable(true);
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().resets, 0U) << "it was away and not restarted";
+  hardware_.SetNotes({.starts = 8, .concern = {}});
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().resets, 1U) << "it was restarted without anybody noticing";
+  hardware_.SetNotes({.starts = 0, .concern = {}});
+  ASSERT_OK(CheckHealth());
+  EXPECT_EQ(pool_.Status().resets, 2U) << "as after TPM2_Clear";
+}
+
+TEST_F(CustodianPoolTest, AConcernStandsBesideServingAndGoesWithItsCause) {
+  hardware_.SetNotes({.starts = {}, .concern = Error(ErrorCode::kLockedOut, "locked by others")});
+  ASSERT_OK(CheckHealth());
+  ASSERT_OK(Use());
+  ASSERT_NE(pool_.Status().trouble(), nullptr);
+  EXPECT_EQ(pool_.Status().trouble()->code(), ErrorCode::kLockedOut);
+  EXPECT_FALSE(pool_.Status().failure);
+  pool_.SetConcern(Error(ErrorCode::kPcrMismatch, "drift"));
+  EXPECT_EQ(pool_.Status().trouble()->code(), ErrorCode::kLockedOut) << "its own comes first";
+  hardware_.SetNotes({});
+  ASSERT_OK(CheckHealth());
+  ASSERT_NE(pool_.Status().trouble(), nullptr);
+  EXPECT_EQ(pool_.Status().trouble()->code(), ErrorCode::kPcrMismatch);
+  hardware_.SetAvailable(false);
+  ASSERT_FALSE(CheckHealth());
+  EXPECT_EQ(pool_.Status().trouble()->code(), ErrorCode::kCustodianUnavailable);
+  hardware_.SetAvailable(true);
+  ASSERT_OK(CheckHealth());
+  pool_.SetConcern(std::nullopt);
+  EXPECT_EQ(pool_.Status().trouble(), nullptr);
+}
+
+TEST(CustodianPoolWithoutHardwareTest, WhateverKeepsItFromBeingMadeKeepsItFromServing) {
+  testing_support::FakeClock clock;
+  CustodianPool pool(
+      "hsm",
+      []() -> Result<std::unique_ptr<Custodian>> {
+        return Fail(ErrorCode::kConfiguration, "the PIN file is open to others");
+      },
+      1, clock);
+  std::promise<void> told;
+  pool.CheckHealth([&told](const Result<Custodian*>&) { told.set_value(); });
+  told.get_future().wait();
+  pool.Stop();  // which waits for the outcome to be noted
+  ASSERT_TRUE(pool.Status().failure);
+  EXPECT_EQ(pool.Status().failure->code(), ErrorCode::kConfiguration);
 }
 
 TEST_F(CustodianPoolTest, HardwareThatIsMissingAtFirstServesWhenItComes) {

@@ -26,6 +26,7 @@ class HookedCustodian final : public Custodian, private Signer {
   MasterSealer& master_sealer() override { return base_->master_sealer(); }
   Attester* attester() override { return base_->attester(); }
   Result<void> CheckHealth() override { return base_->CheckHealth(); }
+  HardwareNotes Notes() const override { return base_->Notes(); }
   std::string Describe() const override { return base_->Describe(); }
 
  private:

@@ -1,0 +1,100 @@
+#include "keyctl/finding.h"
+
+#include <utility>
+
+namespace keyward::keyctl {
+namespace {
+
+std::string Unavailable(bool is_tpm) {
+  if (is_tpm) {
+    return "see that the TPM is there and that keyd's user may open it (/dev/tpmrm0: group tss), "
+           "and that no other program holds it; keyd goes on by itself when it answers";
+  }
+  return "see that the token is plugged in and that its module and label are as security.yaml has "
+         "them; keyd goes on by itself when it answers";
+}
+
+std::string Cleared(bool is_tpm) {
+  const std::string pin = is_tpm ? "tpm-primary-name" : "hsm-token-serial";
+  return "bring the former one back if it still exists; else its keys are lost: restore a backup, "
+         "or remove " +
+         pin + " from the state directory and make new keys";
+}
+
+std::string LockedOut(bool is_tpm) {
+  if (is_tpm) {
+    return "find the program that tries wrong passwords; then wait, or run tpm2_dictionarylockout "
+           "--clear-lockout with the TPM's lockout password";
+  }
+  return "have the token's security officer set a new user PIN, and write it to the PIN file";
+}
+
+}  // namespace
+
+std::string_view Name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kOk:
+      return "ok";
+    case Verdict::kAttention:
+      return "attention";
+    case Verdict::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+Finding Well(std::string check, std::string what) {
+  return {std::move(check), Verdict::kOk, std::move(what), "", ""};
+}
+
+Finding Attention(std::string check, std::string what, std::string remedy, std::string code) {
+  return {std::move(check), Verdict::kAttention, std::move(what), std::move(remedy),
+          std::move(code)};
+}
+
+Finding Unknown(std::string check, std::string what, std::string remedy) {
+  return {std::move(check), Verdict::kUnknown, std::move(what), std::move(remedy), ""};
+}
+
+std::string RemedyFor(ErrorCode code, std::string_view subject) {
+  const bool is_tpm = subject == "tpm";
+  switch (code) {
+    case ErrorCode::kCustodianUnavailable:
+      return Unavailable(is_tpm);
+    case ErrorCode::kCustodianBusy:
+      return "wait; if it lasts, end the other programs that use the hardware";
+    case ErrorCode::kCustodianReplaced:
+      return "bring the former one back; to go on with this one, without the former keys, remove "
+             "tpm-primary-name from the state directory, or restore a backup";
+    case ErrorCode::kCustodianCleared:
+      return Cleared(is_tpm);
+    case ErrorCode::kLockedOut:
+      return LockedOut(is_tpm);
+    case ErrorCode::kPinRejected:
+      return "write the right PIN to the PIN file; keyd then tries it once, by itself";
+    case ErrorCode::kPcrMismatch:
+      return "find out what changed: keyctl policy pcr show; an update that you made: keyctl "
+             "policy pcr sign --key AUTHORITY; else do not sign, and restart the machine";
+    case ErrorCode::kCircuitBreakerOpen:
+      return "wait until it is tried again; its cause stands with the custodian";
+    case ErrorCode::kRolledBack:
+      return "put the latest state.db back, or restore a backup; if the hardware's own state was "
+             "brought back from a copy, undo that";
+    case ErrorCode::kNotInitialised:
+      return "make a master key: keyctl init; or, if there was one, bring its hardware back or "
+             "restore a backup";
+    case ErrorCode::kDataCorrupt:
+      return "find the file in keyd's log, and restore it from a backup";
+    case ErrorCode::kSealed:
+      return "keyctl unseal";
+    case ErrorCode::kConfiguration:
+      return "mend security.yaml or the file that it names: keyctl policy check FILE";
+    case ErrorCode::kIo:
+    case ErrorCode::kResourceExhausted:
+      return "see that the disk has room and that keyd's user owns its state directory";
+    default:
+      return "see keyd's log: journalctl -u keyward";
+  }
+}
+
+}  // namespace keyward::keyctl

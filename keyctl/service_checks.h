@@ -1,0 +1,20 @@
+// What keyctl doctor hears from keyd, or of why there is none.
+#pragma once
+
+#include <filesystem>
+
+#include "api/admin.h"
+#include "keyctl/finding.h"
+
+namespace keyward::keyctl {
+
+// Of a bus or keyd that cannot be reached; why the last keyd ended, where this user may know.
+Findings CheckAbsence(const Error& error, const std::filesystem::path& state_directory);
+
+// The bus, keyd, its seal, each custodian, the boot, the stored state.
+Findings CheckStatus(const ServiceStatus& status);
+
+// Whether a state of the boot is signed, and the one of now is. For admins.
+Finding CheckPcrPolicies(const Result<PcrSummary>& summary);
+
+}  // namespace keyward::keyctl

@@ -1,0 +1,24 @@
+// What hardware that serves has to be for keyd to serve again after a restart.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "core/pcr_policy.h"
+#include "core/result.h"
+
+namespace keyward {
+
+// Pure decisions: the error is what somebody should look at, nothing says that all is well. None of
+// it stops a keyd that serves.
+
+// `counter`: what reading the counter that confirms the store's `epoch` came to. It may be one
+// behind, while a change waits to be confirmed. kCustodianCleared: it is gone. kRolledBack: it is
+// elsewhere. An answer that says nothing of the counter itself is no concern.
+std::optional<Error> JudgeCounter(const Result<uint64_t>& counter, uint64_t epoch);
+
+// `policies`: the states that release the master key. kPcrMismatch: `values` are none of them. No
+// policy at all, or PCRs that were not read, is no concern.
+std::optional<Error> JudgePcrs(std::span<const SignedPcrPolicy> policies, const PcrValues& values);
+
+}  // namespace keyward
