@@ -68,6 +68,8 @@ ServiceStatus StatusFromBus(ManagerProxy& keyd) {
   const auto store = keyd.Store();
   status.epoch = store.get<0>();
   status.epoch_confirmed = store.get<1>();
+  const auto backup = keyd.Backup();
+  status.backup = {backup.get<0>(), WallTime(std::chrono::seconds(backup.get<1>()))};
   return status;
 }
 

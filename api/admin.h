@@ -35,6 +35,11 @@ struct AuditSummary {
   uint64_t unrecorded = 0;      // events that could not be recorded, and no record tells of yet
 };
 
+struct BackupRecord {
+  std::string state;  // "made", "none", or the name of the ErrorCode why keyd cannot tell
+  WallTime created;   // where it was made
+};
+
 struct ServiceStatus {
   std::string version;
   std::string health;         // "ok", "degraded", "sealed"
@@ -48,6 +53,7 @@ struct ServiceStatus {
   BootSummary boot = {};
   uint64_t epoch = 0;            // of the stored state; 0 while sealed
   bool epoch_confirmed = false;  // by the counter in the hardware
+  BackupRecord backup = {};      // the latest that this service made
 };
 
 struct VersionSummary {

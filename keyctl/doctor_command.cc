@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "keyctl/host_checks.h"
+#include "keyctl/record_checks.h"
 #include "keyctl/service_checks.h"
 #include "keyctl/shell.h"
 #include "keyctl/table.h"
+#include "policy/name_rules.h"
 
 namespace keyward::keyctl {
 namespace {
@@ -19,18 +21,35 @@ void Add(Findings& all, Findings more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-Result<ServiceStatus> AskKeyd(Shell& shell) {
-  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  return admin->Status();
+// What keyd tells of itself, which takes a keyd; the backup is not among it.
+Findings CheckKeyd(AdminClient& admin, const ServiceStatus& status) {
+  Findings findings = CheckStatus(status);
+  findings.push_back(CheckPcrPolicies(admin.ShowPcrPolicies({})));
+  findings.push_back(CheckAudit(status.audit));
+  findings.push_back(CheckRevocations(admin.ListRevocations(),
+                                      admin.DescribeKey(std::string(policy::kServiceKeyName))));
+  return findings;
+}
+
+Finding CheckBackup(const BackupRecord& record, const std::string& state_directory, WallTime now) {
+  std::optional<Finding> known = CheckBackupRecord(record, now);
+  return known ? std::move(*known) : CheckBackupFile(state_directory, now);
 }
 
 Findings CheckService(Shell& shell, const std::string& state_directory) {
-  const Result<ServiceStatus> status = AskKeyd(shell);
-  if (!status) return CheckAbsence(status.error(), state_directory);
-  Findings findings = CheckStatus(*status);
-  if (const Result<AdminClient*> admin = shell.Admin()) {
-    findings.push_back(CheckPcrPolicies((*admin)->ShowPcrPolicies({})));
+  const WallTime now = shell.environment().clock.Now();
+  const Result<AdminClient*> admin = shell.Admin();
+  Findings findings;
+  BackupRecord backup;
+  if (!admin) {
+    findings = {CheckNoBus(admin.error())};
+  } else if (const Result<ServiceStatus> status = (*admin)->Status(); !status) {
+    findings = CheckNoKeyd(status.error(), state_directory);
+  } else {
+    findings = CheckKeyd(**admin, *status);
+    backup = status->backup;
   }
+  findings.push_back(CheckBackup(backup, state_directory, now));
   return findings;
 }
 
@@ -70,8 +89,7 @@ Result<ExitCode> Examine(Shell& shell, const DoctorArguments& wanted) {
   Findings findings = CheckConfiguration(wanted.config, shell.environment().names);
   findings.push_back(CheckStateDirectory(wanted.state));
   Add(findings, CheckService(shell, wanted.state));
-  findings.push_back(CheckBackup(wanted.state, shell.environment().clock.Now()));
-  findings.push_back(CheckDisk(wanted.state));
+  Add(findings, CheckDisks(wanted.state));
   const bool well = std::ranges::none_of(
       findings, [](const Finding& finding) { return finding.verdict == Verdict::kAttention; });
   if (shell.json()) {
@@ -90,8 +108,9 @@ void AddDoctorCommand(CLI::App& app, Shell& shell) {
       app.add_subcommand("doctor", "Look for what is wrong, and tell what to do about it");
   command->footer(
       "Looks at the configuration, the state directory, the bus, keyd, each custodian, the boot,\n"
-      "the stored state, the backup and the disk. Works without a keyd, and as any user, who is\n"
-      "told what only root can see. Exits with 12 when something needs attention.\n\n"
+      "the stored state, the audit log, the revocations, the backup and the disk. Works without a\n"
+      "keyd, and as any user, who is told what only root can see. Exits with 12 when something\n"
+      "needs attention.\n\n"
       "Examples:\n"
       "  keyctl doctor\n"
       "  keyctl doctor --json | jq '.checks[] | select(.verdict == \"attention\")'\n"

@@ -5,6 +5,9 @@
 namespace keyward::keyctl {
 namespace {
 
+// Where keyd has noted which hardware it belongs to.
+std::string PinFile(bool is_tpm) { return is_tpm ? "tpm-primary-name" : "hsm-token-serial"; }
+
 std::string Unavailable(bool is_tpm) {
   if (is_tpm) {
     return "see that the TPM is there and that keyd's user may open it (/dev/tpmrm0: group tss), "
@@ -15,10 +18,9 @@ std::string Unavailable(bool is_tpm) {
 }
 
 std::string Cleared(bool is_tpm) {
-  const std::string pin = is_tpm ? "tpm-primary-name" : "hsm-token-serial";
   return "bring the former one back if it still exists; else its keys are lost: restore a backup, "
          "or remove " +
-         pin + " from the state directory and make new keys";
+         PinFile(is_tpm) + " from the state directory and make new keys";
 }
 
 std::string LockedOut(bool is_tpm) {
@@ -64,8 +66,8 @@ std::string RemedyFor(ErrorCode code, std::string_view subject) {
     case ErrorCode::kCustodianBusy:
       return "wait; if it lasts, end the other programs that use the hardware";
     case ErrorCode::kCustodianReplaced:
-      return "bring the former one back; to go on with this one, without the former keys, remove "
-             "tpm-primary-name from the state directory, or restore a backup";
+      return "bring the former one back; to go on with this one, without the former keys, remove " +
+             PinFile(is_tpm) + " from the state directory, or restore a backup";
     case ErrorCode::kCustodianCleared:
       return Cleared(is_tpm);
     case ErrorCode::kLockedOut:
@@ -79,12 +81,14 @@ std::string RemedyFor(ErrorCode code, std::string_view subject) {
       return "wait until it is tried again; its cause stands with the custodian";
     case ErrorCode::kRolledBack:
       return "put the latest state.db back, or restore a backup; if the hardware's own state was "
-             "brought back from a copy, undo that";
+             "brought back from a copy, undo that; where it is the audit log, put its folder back, "
+             "or go on without it: keyctl audit restart";
     case ErrorCode::kNotInitialised:
       return "make a master key: keyctl init; or, if there was one, bring its hardware back or "
              "restore a backup";
     case ErrorCode::kDataCorrupt:
-      return "find the file in keyd's log, and restore it from a backup";
+      return "find the file in keyd's log, and restore it from a backup; where it is the audit "
+             "log, put its folder back, or go on without it: keyctl audit restart";
     case ErrorCode::kSealed:
       return "keyctl unseal";
     case ErrorCode::kConfiguration:

@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "keyctl/file.h"
-#include "keyctl/human.h"
+#include "keyctl/record_checks.h"
 #include "policy/security_yaml.h"
 
 namespace keyward::keyctl {
@@ -25,10 +25,8 @@ namespace fs = std::filesystem;
 constexpr const char* kConfiguration = "configuration";
 constexpr const char* kState = "state directory";
 constexpr const char* kBackup = "backup";
-constexpr const char* kDisk = "disk space";
 constexpr const char* kRunAsRoot = "run keyctl doctor as root to have it looked at";
 
-constexpr auto kOldBackup = std::chrono::hours(24 * 30);
 constexpr uint64_t kEnoughBytes = uint64_t{64} << 20;
 constexpr uint64_t kEnoughFiles = 100;
 
@@ -97,6 +95,19 @@ Finding CheckContents(const fs::path& directory, uid_t owner) {
                                   directory.string(), UserName(owner)));
 }
 
+Finding CheckDisk(const std::string& check, const fs::path& directory) {
+  struct statvfs info{};
+  if (statvfs(directory.c_str(), &info) != 0) {
+    return Unknown(check, fmt::format("{}: {}", directory.string(), std::strerror(errno)));
+  }
+  const uint64_t bytes = uint64_t{info.f_bavail} * info.f_frsize;
+  const std::string what = fmt::format("{} MiB free for {}", bytes >> 20, directory.string());
+  const bool has_files = info.f_files == 0 || info.f_favail >= kEnoughFiles;
+  if (bytes >= kEnoughBytes && has_files) return Well(check, what);
+  return Attention(check, has_files ? what : what + ", but no more files",
+                   "make room: keyd refuses changes when the disk is full");
+}
+
 }  // namespace
 
 Findings CheckConfiguration(const std::string& path, const policy::NameResolver& names) {
@@ -141,31 +152,26 @@ Finding CheckStateDirectory(const fs::path& directory) {
   return CheckContents(directory, info.st_uid);
 }
 
-Finding CheckBackup(const fs::path& directory, WallTime now) {
+Finding CheckBackupFile(const fs::path& directory, WallTime now) {
   struct stat info{};
   if (lstat((directory / "last-backup").c_str(), &info) != 0) {
     if (MayNotLook(errno)) return Unknown(kBackup, "it is not for this user to see", kRunAsRoot);
     return Unknown(kBackup, "none was made here");
   }
   const WallTime made{std::chrono::seconds(info.st_mtim.tv_sec)};
-  const auto age = std::chrono::duration_cast<std::chrono::seconds>(now - made);
-  const std::string what = fmt::format("the latest is of {}, {} ago", Timestamp(made),
-                                       HumanDuration(std::max(age, std::chrono::seconds(0))));
-  if (age < kOldBackup) return Well(kBackup, what);
-  return Attention(kBackup, what, "make another one, and prove that it restores");
+  return JudgeBackupAge(made, now, "the time of the file last-backup");
 }
 
-Finding CheckDisk(const fs::path& directory) {
-  struct statvfs info{};
-  if (statvfs(directory.c_str(), &info) != 0) {
-    return Unknown(kDisk, fmt::format("{}: {}", directory.string(), std::strerror(errno)));
+Findings CheckDisks(const fs::path& directory) {
+  Findings findings = {CheckDisk("disk space", directory)};
+  const fs::path audit = directory / "audit";
+  struct stat whole{};
+  struct stat part{};
+  const bool both = stat(directory.c_str(), &whole) == 0 && stat(audit.c_str(), &part) == 0;
+  if (both && whole.st_dev != part.st_dev) {
+    findings.push_back(CheckDisk("disk space of the audit log", audit));
   }
-  const uint64_t bytes = uint64_t{info.f_bavail} * info.f_frsize;
-  const std::string what = fmt::format("{} MiB free for {}", bytes >> 20, directory.string());
-  const bool has_files = info.f_files == 0 || info.f_favail >= kEnoughFiles;
-  if (bytes >= kEnoughBytes && has_files) return Well(kDisk, what);
-  return Attention(kDisk, has_files ? what : what + ", but no more files",
-                   "make room: keyd refuses changes when the disk is full");
+  return findings;
 }
 
 }  // namespace keyward::keyctl

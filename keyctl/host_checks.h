@@ -16,10 +16,10 @@ Findings CheckConfiguration(const std::string& path, const policy::NameResolver&
 // Owner, modes, and which files are there. An ordinary user sees the directory alone.
 Finding CheckStateDirectory(const std::filesystem::path& directory);
 
-// How old the latest backup is, where one was ever made here.
-Finding CheckBackup(const std::filesystem::path& directory, WallTime now);
+// How old the latest backup is by the time of keyd's record of it, which only keyd can read.
+Finding CheckBackupFile(const std::filesystem::path& directory, WallTime now);
 
-// Room for what keyd writes.
-Finding CheckDisk(const std::filesystem::path& directory);
+// Room for what keyd writes, also where the audit log lies on a disk of its own.
+Findings CheckDisks(const std::filesystem::path& directory);
 
 }  // namespace keyward::keyctl

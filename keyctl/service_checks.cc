@@ -65,15 +65,26 @@ Finding CheckSeal(const ServiceStatus& status) {
                    RemedyForName(status.seal_code, subject), status.seal_code);
 }
 
+std::string RemedyForAbsence(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kPermissionDenied:
+      return "install keyd's bus policy again, org.keyward.Keyd1.conf, and have the bus reload it";
+    case ErrorCode::kNotSupported:
+      return "restart keyd, so that it is of the version of this keyctl: systemctl restart keyward";
+    default:
+      return "systemctl start keyward; if it does not stay, journalctl -u keyward says why";
+  }
+}
+
 }  // namespace
 
-Findings CheckAbsence(const Error& error, const std::filesystem::path& state_directory) {
-  const bool no_bus = error.message().find("bus") != std::string::npos;
-  if (no_bus) {
-    return {Attention(kBus, error.message(),
-                      "start the system's D-Bus; or set DBUS_SYSTEM_BUS_ADDRESS to keyd's bus",
-                      std::string(Name(error.code())))};
-  }
+Finding CheckNoBus(const Error& error) {
+  return Attention(kBus, error.message(),
+                   "start the system's D-Bus; or set DBUS_SYSTEM_BUS_ADDRESS to keyd's bus",
+                   std::string(Name(error.code())));
+}
+
+Findings CheckNoKeyd(const Error& error, const std::filesystem::path& state_directory) {
   Findings findings = {Well(kBus, "reachable")};
   const Result<std::optional<Error>> last = ReadLastFailure(state_directory);
   if (last && *last) {
@@ -83,9 +94,7 @@ Findings CheckAbsence(const Error& error, const std::filesystem::path& state_dir
                                  RemedyFor((*last)->code(), "service"),
                                  std::string(Name((*last)->code()))));
   } else {
-    findings.push_back(Attention(kKeyd, error.message(),
-                                 "systemctl start keyward; if it does not stay, journalctl -u "
-                                 "keyward says why",
+    findings.push_back(Attention(kKeyd, error.message(), RemedyForAbsence(error.code()),
                                  std::string(Name(error.code()))));
   }
   return findings;

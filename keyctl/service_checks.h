@@ -8,8 +8,10 @@
 
 namespace keyward::keyctl {
 
-// Of a bus or keyd that cannot be reached; why the last keyd ended, where this user may know.
-Findings CheckAbsence(const Error& error, const std::filesystem::path& state_directory);
+// Of a bus that cannot be reached.
+Finding CheckNoBus(const Error& error);
+// Of a bus where no keyd answers; why the last one ended, where this user may know.
+Findings CheckNoKeyd(const Error& error, const std::filesystem::path& state_directory);
 
 // The bus, keyd, its seal, each custodian, the boot, the stored state.
 Findings CheckStatus(const ServiceStatus& status);

@@ -6,6 +6,10 @@
 
 namespace keyward {
 
+bool TellsOfCounter(const Result<uint64_t>& counter) {
+  return counter || counter.error().code() == ErrorCode::kNotFound;
+}
+
 std::optional<Error> JudgeCounter(const Result<uint64_t>& counter, uint64_t epoch) {
   if (!counter && counter.error().code() == ErrorCode::kNotFound) {
     return Error(ErrorCode::kCustodianCleared,

@@ -12,6 +12,9 @@ namespace keyward {
 // Pure decisions: the error is what somebody should look at, nothing says that all is well. None of
 // it stops a keyd that serves.
 
+// Whether it says how the counter is, and not only that it could not be read.
+bool TellsOfCounter(const Result<uint64_t>& counter);
+
 // `counter`: what reading the counter that confirms the store's `epoch` came to. It may be one
 // behind, while a change waits to be confirmed. kCustodianCleared: it is gone. kRolledBack: it is
 // elsewhere. An answer that says nothing of the counter itself is no concern.

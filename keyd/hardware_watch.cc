@@ -57,33 +57,37 @@ HardwareWatch::Sight HardwareWatch::See(Custodian& custodian, const Look& look) 
 }
 
 void HardwareWatch::OnHealthy(CustodianPool& pool, const Look& look, const Sight& sight) {
-  pool.SetConcern(Judge(pool, look, sight));
+  Concerns& concerns = concerns_[&pool];
+  JudgeStored(concerns, pool, look, sight);
+  std::optional<Error> boot = JudgeBoot(pool, sight);
+  pool.SetConcern(concerns.counter ? concerns.counter : concerns.pcrs ? concerns.pcrs : boot);
   unsealer_.OnHealthy(pool);
   attestation_.OnHealthy(pool);
 }
 
-std::optional<Error> HardwareWatch::Judge(const CustodianPool& pool, const Look& look,
-                                          const Sight& sight) {
-  std::optional<Error> boot = sight.pcrs ? JudgeBoot(*sight.pcrs) : std::nullopt;
-  // Since the question the store may have been sealed, or have gone on.
-  const bool still_counts = daemon_.vault != nullptr && daemon_.vault->epoch() == look.epoch;
-  if (sight.counter && still_counts) {
-    if (auto concern = JudgeCounter(*sight.counter, look.epoch)) return concern;
+// What the sight says nothing of stays as it was judged last.
+void HardwareWatch::JudgeStored(Concerns& concerns, const CustodianPool& pool, const Look& look,
+                                const Sight& sight) const {
+  if (daemon_.vault == nullptr || pool.name() != unsealer_.record().custodian) {
+    concerns = {};  // what a sealed service waits for, its seal tells
+    return;
   }
-  const bool has_master_key = pool.name() == unsealer_.record().custodian;
-  if (sight.pcrs && has_master_key && daemon_.vault != nullptr) {
-    if (auto concern = JudgePcrs(unsealer_.policies(), *sight.pcrs)) return concern;
+  // Since the question the store may have gone on.
+  const bool still_counts = daemon_.vault->epoch() == look.epoch;
+  if (still_counts && sight.counter && TellsOfCounter(*sight.counter)) {
+    concerns.counter = JudgeCounter(*sight.counter, look.epoch);
   }
-  return boot;
+  if (sight.pcrs) concerns.pcrs = JudgePcrs(unsealer_.policies(), *sight.pcrs);
 }
 
-std::optional<Error> HardwareWatch::JudgeBoot(const PcrValues& values) {
-  const bool other = daemon_.boot.Compare(values);
-  if (daemon_.boot.state() != BootState::kChanged) {
-    if (other) LogLine(LogLevel::kNotice, "the PCRs are those of this boot's quote again");
-    return std::nullopt;
+std::optional<Error> HardwareWatch::JudgeBoot(const CustodianPool& pool, const Sight& sight) {
+  if (pool.name() != Attestation::kCustodian) return std::nullopt;
+  const bool other = sight.pcrs && daemon_.boot.Compare(*sight.pcrs);
+  if (daemon_.boot.state() == BootState::kChanged) {
+    return Error(ErrorCode::kPcrMismatch, daemon_.boot.Detail());
   }
-  return Error(ErrorCode::kPcrMismatch, daemon_.boot.Detail());
+  if (other) LogLine(LogLevel::kNotice, "the PCRs are those of this boot's quote again");
+  return std::nullopt;
 }
 
 }  // namespace keyward

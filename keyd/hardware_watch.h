@@ -2,6 +2,7 @@
 // what the stored state and this boot depend on.
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "keyd/attestation.h"
@@ -31,17 +32,24 @@ class HardwareWatch {
     std::optional<Result<uint64_t>> counter;
     std::optional<PcrValues> pcrs;
   };
+  // As they were judged last.
+  struct Concerns {
+    std::optional<Error> counter;
+    std::optional<Error> pcrs;
+  };
 
   void Ask(CustodianPool& pool);
   Look WhatToLookAt(const CustodianPool& pool) const;
   static Sight See(Custodian& custodian, const Look& look);
   void OnHealthy(CustodianPool& pool, const Look& look, const Sight& sight);
-  std::optional<Error> Judge(const CustodianPool& pool, const Look& look, const Sight& sight);
-  std::optional<Error> JudgeBoot(const PcrValues& values);
+  void JudgeStored(Concerns& concerns, const CustodianPool& pool, const Look& look,
+                   const Sight& sight) const;
+  std::optional<Error> JudgeBoot(const CustodianPool& pool, const Sight& sight);
 
   Daemon& daemon_;
   Unsealer& unsealer_;
   Attestation& attestation_;
+  std::map<const CustodianPool*, Concerns> concerns_;
   int checks_ = 0;
 };
 

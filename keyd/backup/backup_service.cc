@@ -153,7 +153,7 @@ void BackupService::Check(const BackupClaim& claim, uint32_t caller,
   if (!vault) return done(Fail(vault.error()));
   const Result<BackupDigest> own = OriginOf(claim.digest, (*vault)->backup().key);
   if (!own) return done(Fail(own.error()));
-  const Result<std::optional<LatestBackup>> latest = ReadLatest(directory_, (*vault)->backup().key);
+  const Result<std::optional<LatestBackup>> latest = Latest();
   if (!latest) LogError("which backup is the latest is not known", latest.error());
   auto standing = std::make_shared<BackupStanding>(BackupStanding{
       .is_own = Equal(*own, claim.origin), .latest = latest.value_or(std::nullopt), .proofs = {}});
@@ -173,6 +173,11 @@ void BackupService::Check(const BackupClaim& claim, uint32_t caller,
         });
   }
   one_done();
+}
+
+Result<std::optional<LatestBackup>> BackupService::Latest() const {
+  KEYWARD_ASSIGN(const Vault* const vault, daemon_.Unsealed());
+  return ReadLatest(directory_, vault->backup().key);
 }
 
 }  // namespace keyward::backup

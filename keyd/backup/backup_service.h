@@ -51,6 +51,9 @@ class BackupService {
   void Check(const BackupClaim& claim, uint32_t caller,
              const std::function<void(Result<BackupStanding>)>& done);
 
+  // Nothing when none was made. Errors also: kIo, kDataCorrupt.
+  Result<std::optional<LatestBackup>> Latest() const;
+
  private:
   struct Draft;
   using Created = std::function<void(Result<MadeBackup>)>;

@@ -103,6 +103,13 @@ sdbus::Struct<uint64_t, bool> ManagerObject::Store() {
   return {vault->epoch(), !vault->journal().owed()};
 }
 
+sdbus::Struct<std::string, uint64_t> ManagerObject::Backup() {
+  const Result<std::optional<backup::LatestBackup>> latest = context_.backups.Latest();
+  if (!latest) return {std::string(Name(latest.error().code())), 0};
+  if (!*latest) return {std::string("none"), 0};
+  return {std::string("made"), UnixSeconds((*latest)->created)};
+}
+
 sdbus::Struct<std::string, std::string> ManagerObject::Seal() {
   if (context_.daemon.vault != nullptr) return {std::string(), std::string()};
   const Error& reason = context_.daemon.sealed_because;

@@ -33,6 +33,7 @@ class ManagerObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1:
   std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, uint32_t>>
   Custodians() override;
   sdbus::Struct<uint64_t, bool> Store() override;
+  sdbus::Struct<std::string, uint64_t> Backup() override;
   sdbus::Struct<std::string, std::string> Seal() override;
   sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, std::vector<uint32_t>>
   Boot() override;

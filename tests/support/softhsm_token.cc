@@ -95,13 +95,15 @@ void SoftHsmToken::ReplaceByAnother() const {
 void SoftHsmToken::LockPin() const {
   constexpr std::string_view kFlagsType("\x80\0SK", 4);
   constexpr size_t kThirdByteOfValue = kFlagsType.size() + 8 + 5;
-  constexpr char kUserPinLocked = 0x04;  // CKF_USER_PIN_LOCKED, 0x00040000
+  constexpr size_t kLastByteOfChanges = 7;  // of their number, by which open sessions see this one
+  constexpr char kUserPinLocked = 0x04;     // CKF_USER_PIN_LOCKED, 0x00040000
   const fs::path token = fs::directory_iterator(folder() / "tokens")->path() / "token.object";
   std::ifstream file(token, std::ios::binary);
   std::string bytes(std::istreambuf_iterator<char>(file), {});
   const size_t flags = bytes.find(kFlagsType);
   if (flags == std::string::npos) Die("the token's file has another form");
   bytes.at(flags + kThirdByteOfValue) |= kUserPinLocked;
+  ++bytes.at(kLastByteOfChanges);
   Write(token, bytes);
 }
 

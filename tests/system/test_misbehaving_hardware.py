@@ -417,6 +417,36 @@ class HsmTest(TokenTest):
         self.service.write_policy("version: 1\nmodulles: {}\n")
         self.assertEqual(self.doctor()["configuration"]["code"], "Configuration")
 
+    def test_doctor_on_what_keyd_keeps_records_of(self):
+        root, record = self.service.root, self.service.state / "last-backup"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                        root / "recovery.pem", "-out", root / "recovery.crt.pem", "-subj", "/CN=r"],
+                       check=True, stderr=subprocess.DEVNULL)
+        self.assertEqual(self.doctor(well=True)["backup"]["verdict"], "unknown")
+        self.keyctl("backup", "create", "--to", root / "recovery.crt.pem", "--output",
+                    root / "a.backup")
+        os.utime(record, (0, 0))  # the time of the file is not what counts
+        found = self.doctor(well=True)
+        self.assertIn("by keyd's own record", found["backup"]["finding"])
+        self.assertIn("signed up to", found["audit log"]["finding"])
+        self.assertRegex(found["revocations"]["finding"], "^0 of this host, whose list [0-9a-f]{16}")
+        self.service.admin_call("RevokeKey", "keyward-service", 0)
+        found = self.doctor()["revocations"]
+        self.assertEqual(found["verdict"], "attention")
+        self.assertIn("keyctl key revocations --export", found["remedy"])
+        self.keyctl("key", "revocations", "--export", root / "list")
+        self.assertIn("1 of this host", self.doctor(well=True)["revocations"]["finding"])
+        whole = record.read_bytes()
+        record.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        self.assertEqual(self.doctor()["backup"]["code"], "DataCorrupt")
+        record.write_bytes(whole)
+        self.service.admin_call("Seal")
+        found = self.doctor()
+        self.assertEqual(found["seal"]["remedy"], "keyctl unseal")
+        self.assertIn("the time of the file", found["backup"]["finding"])
+        self.assertEqual(found["backup"]["verdict"], "ok")
+        self.assertEqual(found["audit log"]["verdict"], "unknown")
+
     @unittest.skipUnless(IS_ROOT, "needs another user")
     def test_doctor_as_an_ordinary_user(self):
         shutil.copy(BIN / "keyctl", self.service.root)
@@ -429,7 +459,7 @@ class HsmTest(TokenTest):
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
         checks = {each["check"]: each["verdict"] for each in json.loads(said.stdout)["checks"]}
         self.assertEqual({name for name, verdict in checks.items() if verdict == "unknown"},
-                         {"PIN file", "state directory", "PCR policy", "backup"})
+                         {"PIN file", "state directory", "PCR policy", "revocations", "backup"})
         self.assertEqual(checks["custodian hsm"], "ok")
 
 

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
+#include "core/encoding.h"
 #include "core/file.h"
 #include "core/last_failure.h"
 #include "tests/unit/keyctl/keyctl_fixture.h"
@@ -33,7 +35,7 @@ class DoctorCommandTest : public KeyctlTest {
                                     .detail = "",
                                     .since = clock_.Now(),
                                     .resets = 0}},
-                    .audit = {},
+                    .audit = {.state = "ok", .last = 12, .signed_through = 9, .unrecorded = 0},
                     .sessions = 0,
                     .uptime = std::chrono::seconds(60),
                     .boot = {.state = "attested",
@@ -43,7 +45,9 @@ class DoctorCommandTest : public KeyctlTest {
                              .quoted = clock_.Now(),
                              .pcrs = {7}},
                     .epoch = 5,
-                    .epoch_confirmed = true};
+                    .epoch_confirmed = true,
+                    .backup = {.state = "none", .created = {}}};
+    keyd_.details.spki = testing_support::SomeKey().spki();
     keyd_.pcrs = {.authority = {},
                   .values = values,
                   .policies = {{{7}, ToBytes(DigestOfPcrPolicy(values).value())}}};
@@ -146,11 +150,17 @@ TEST_F(DoctorCommandTest, ABootThatChangedIsTold) {
 }
 
 TEST_F(DoctorCommandTest, WithoutAKeydItTellsWhyTheLastOneEnded) {
-  connect_error_ = Error(ErrorCode::kUnreachable, "keyd is not running");
+  keyd_.error = Error(ErrorCode::kUnreachable, "keyd is not running");
   ExpectAttention("keyd", "systemctl start keyward");
   ASSERT_OK(WriteLastFailure(state(), Error(ErrorCode::kRolledBack, "state.db is an old copy")));
   ExpectAttention("keyd", "put the latest state.db back");
   EXPECT_EQ(Finding("keyd").at("code"), "RolledBack");
+}
+
+TEST_F(DoctorCommandTest, ABusThatRefusesIsNoBusThatIsGone) {
+  keyd_.error = Error(ErrorCode::kPermissionDenied, "the bus policy forbids this call");
+  ExpectAttention("keyd", "org.keyward.Keyd1.conf");
+  EXPECT_EQ(Finding("bus").at("verdict"), "ok");
   connect_error_ = Error(ErrorCode::kUnreachable, "the D-Bus system bus cannot be reached");
   ExpectAttention("bus", "DBUS_SYSTEM_BUS_ADDRESS");
 }
@@ -188,7 +198,23 @@ TEST_F(DoctorCommandTest, TheStateDirectoryIsForItsOwnerAlone) {
   ExpectAttention("state directory", "install -d -m 0700");
 }
 
-TEST_F(DoctorCommandTest, ABackupHasAnAge) {
+TEST_F(DoctorCommandTest, ABackupHasTheAgeThatKeydNoted) {
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_EQ(Finding("backup").at("verdict"), "unknown");
+  keyd_.status.backup = {.state = "made", .created = clock_.Now() - std::chrono::hours(24)};
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_THAT(std::string(Finding("backup").at("finding")), HasSubstr("1 d ago"));
+  keyd_.status.backup.created = clock_.Now() - std::chrono::hours(24 * 40);
+  ExpectAttention("backup", "make another one");
+  Put("last-backup");  // whose time does not count then
+  ExpectAttention("backup", "make another one");
+  keyd_.status.backup = {.state = "DataCorrupt", .created = {}};
+  ExpectAttention("backup", "remove last-backup");
+  EXPECT_EQ(Finding("backup").at("code"), "DataCorrupt");
+}
+
+TEST_F(DoctorCommandTest, WhereKeydCannotTellTheFileOfTheBackupDoes) {
+  keyd_.status.backup = {.state = "Sealed", .created = {}};
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_EQ(Finding("backup").at("verdict"), "unknown");
   Put("last-backup");
@@ -205,10 +231,45 @@ TEST_F(DoctorCommandTest, ABackupHasAnAge) {
   ExpectAttention("backup", "make another one");
 }
 
+TEST_F(DoctorCommandTest, TheAuditLogIsLookedAt) {
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_THAT(std::string(Finding("audit log").at("finding")),
+              HasSubstr("head is record 12, signed up to 9"));
+  keyd_.status.audit.state = "full";
+  ExpectAttention("audit log", "make room");
+  keyd_.status.audit = {.state = "ok", .last = 12, .signed_through = 9, .unrecorded = 1};
+  ExpectAttention("audit log", "journalctl -u keyward");
+  EXPECT_THAT(std::string(Finding("audit log").at("finding")), HasSubstr("1 event could not"));
+  keyd_.status.audit = {.state = "ok", .last = 2009, .signed_through = 9, .unrecorded = 0};
+  ExpectAttention("audit log", "keyctl audit sign");
+  keyd_.status.audit = {.state = "closed", .last = 0, .signed_through = 0, .unrecorded = 0};
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_EQ(Finding("audit log").at("verdict"), "unknown");
+}
+
+TEST_F(DoctorCommandTest, WhoSignsRevocationsIsTold) {
+  const Bytes issuer(32, 0xcd);
+  keyd_.revocations = {
+      {.revocation = {.fingerprint = {1}, .name = "a", .version = 1, .at = {}}, .issuer = {}},
+      {.revocation = {.fingerprint = {2}, .name = "b", .version = 1, .at = {}}, .issuer = issuer}};
+  const std::string signer = ToHex(testing_support::SomeKey().Fingerprint()).substr(0, 16);
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_EQ(Finding("revocations").at("finding"),
+            "1 of this host, whose list " + signer + " signs; 1 by lists of cdcdcdcdcdcdcdcd");
+  std::ranges::copy(issuer, keyd_.revocations[0].revocation.fingerprint.begin());
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_THAT(std::string(Finding("revocations").at("finding")),
+              HasSubstr("cdcdcdcdcdcdcdcd (a key revoked since)"));
+  keyd_.details.spki.clear();
+  ExpectAttention("revocations", "keyctl key revocations --export");
+}
+
 TEST_F(DoctorCommandTest, WhatIsForAdminsIsNoFaultForOthers) {
   keyd_.pcr_error = Error(ErrorCode::kPermissionDenied, "for admins");
+  keyd_.revocations_error = keyd_.pcr_error;
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_EQ(Finding("PCR policy").at("verdict"), "unknown");
+  EXPECT_EQ(Finding("revocations").at("verdict"), "unknown");
   keyd_.pcr_error = Error(ErrorCode::kNotSupported, "an HSM has the master key");
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_EQ(Finding("PCR policy").at("verdict"), "ok");

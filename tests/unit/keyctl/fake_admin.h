@@ -30,6 +30,7 @@ class FakeAdmin final : public AdminClient {
     std::vector<ModuleSummary> modules;
     std::vector<SessionSummary> sessions;
     std::vector<RevocationSummary> revocations;
+    std::optional<Error> revocations_error;  // for ListRevocations alone
     std::string list;
     uint32_t ended = 2;
     PcrSummary pcrs;
@@ -95,6 +96,7 @@ class FakeAdmin final : public AdminClient {
     return Answer("RevokeModule " + name, state_.ended);
   }
   Result<std::vector<RevocationSummary>> ListRevocations() override {
+    if (state_.revocations_error) return Fail(*state_.revocations_error);
     return Answer("ListRevocations", state_.revocations);
   }
   Result<ExportedRevocations> ExportRevocations() override {

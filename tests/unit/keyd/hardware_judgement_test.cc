@@ -36,7 +36,10 @@ TEST(JudgeCounterTest, ACounterThatIsGoneMeansOtherHardware) {
 TEST(JudgeCounterTest, AnAnswerThatFailsSaysNothing) {
   for (const ErrorCode code : {ErrorCode::kCustodianUnavailable, ErrorCode::kCustodianBusy}) {
     EXPECT_EQ(CodeOf(JudgeCounter(Fail(code, "later"), kEpoch)), std::nullopt);
+    EXPECT_FALSE(TellsOfCounter(Fail(code, "later")));
   }
+  EXPECT_TRUE(TellsOfCounter(Fail(ErrorCode::kNotFound, "no such counter")));
+  EXPECT_TRUE(TellsOfCounter(kEpoch));
 }
 
 TEST(JudgePcrsTest, OneSignedStateOfSeveralIsEnough) {
