@@ -5,30 +5,40 @@
 namespace keyward::keyctl {
 namespace {
 
-// Where keyd has noted which hardware it belongs to.
-std::string PinFile(bool is_tpm) { return is_tpm ? "tpm-primary-name" : "hsm-token-serial"; }
-
-std::string Unavailable(bool is_tpm) {
-  if (is_tpm) {
-    return "see that the TPM is there and that keyd's user may open it (/dev/tpmrm0: group tss), "
-           "and that no other program holds it; keyd goes on by itself when it answers";
-  }
-  return "see that the token is plugged in and that its module and label are as security.yaml has "
-         "them; keyd goes on by itself when it answers";
+// What to do about a TPM, or a token; about both where it is not known which of them it is.
+std::string ForKind(std::string_view subject, std::string tpm, std::string hsm) {
+  if (subject == "tpm") return tpm;
+  if (subject == "hsm") return hsm;
+  return "for a TPM: " + tpm + "; for an HSM: " + hsm;
 }
 
-std::string Cleared(bool is_tpm) {
+std::string Unavailable(std::string_view subject) {
+  return ForKind(subject,
+                 "see that the TPM is there and that keyd's user may open it (/dev/tpmrm0: group "
+                 "tss), and that no other program holds it",
+                 "see that the token is plugged in and that its module and label are as "
+                 "security.yaml has them") +
+         "; keyd goes on by itself when it answers";
+}
+
+// Where keyd has noted which hardware it belongs to.
+std::string PinnedIn(std::string_view subject) {
+  if (subject == "tpm") return "tpm-primary-name";
+  return subject == "hsm" ? "hsm-token-serial" : "tpm-primary-name or hsm-token-serial";
+}
+
+std::string Cleared(std::string_view subject) {
   return "bring the former one back if it still exists; else its keys are lost: restore a backup, "
          "or remove " +
-         PinFile(is_tpm) + " from the state directory and make new keys";
+         PinnedIn(subject) + " from the state directory and make new keys";
 }
 
-std::string LockedOut(bool is_tpm) {
-  if (is_tpm) {
-    return "find the program that tries wrong passwords; then wait, or run tpm2_dictionarylockout "
-           "--clear-lockout with the TPM's lockout password";
-  }
-  return "have the token's security officer set a new user PIN, and write it to the PIN file";
+std::string LockedOut(std::string_view subject) {
+  return ForKind(subject,
+                 "find the program that tries wrong passwords; then wait, or run "
+                 "tpm2_dictionarylockout --clear-lockout with the TPM's lockout password",
+                 "have the token's security officer set a new user PIN, and write it to the PIN "
+                 "file");
 }
 
 }  // namespace
@@ -59,21 +69,21 @@ Finding Unknown(std::string check, std::string what, std::string remedy) {
 }
 
 std::string RemedyFor(ErrorCode code, std::string_view subject) {
-  const bool is_tpm = subject == "tpm";
   switch (code) {
     case ErrorCode::kCustodianUnavailable:
-      return Unavailable(is_tpm);
+      return Unavailable(subject);
     case ErrorCode::kCustodianBusy:
       return "wait; if it lasts, end the other programs that use the hardware";
     case ErrorCode::kCustodianReplaced:
       return "bring the former one back; to go on with this one, without the former keys, remove " +
-             PinFile(is_tpm) + " from the state directory, or restore a backup";
+             PinnedIn(subject) + " from the state directory, or restore a backup";
     case ErrorCode::kCustodianCleared:
-      return Cleared(is_tpm);
+      return Cleared(subject);
     case ErrorCode::kLockedOut:
-      return LockedOut(is_tpm);
+      return LockedOut(subject);
     case ErrorCode::kPinRejected:
-      return "write the right PIN to the PIN file; keyd then tries it once, by itself";
+      return "write the right PIN to the PIN file; keyd then tries it once, by itself; where the "
+             "finding tells of one last try, first log in by hand with the token's own tools";
     case ErrorCode::kPcrMismatch:
       return "find out what changed: keyctl policy pcr show; an update that you made: keyctl "
              "policy pcr sign --key AUTHORITY; else do not sign, and restart the machine";

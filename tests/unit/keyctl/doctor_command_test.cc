@@ -125,6 +125,14 @@ TEST_F(DoctorCommandTest, ASealHasItsCauseAndItsRemedy) {
   EXPECT_EQ(Finding("stored state").at("verdict"), "unknown");
 }
 
+TEST_F(DoctorCommandTest, WhereTheKindOfHardwareIsNotKnownBothRemediesAreTold) {
+  keyd_.status.health = "sealed";
+  keyd_.status.seal_code = "LockedOut";
+  keyd_.status.seal_reason = "why";
+  ExpectAttention("seal", "tpm2_dictionarylockout");
+  ExpectAttention("seal", "security officer");
+}
+
 TEST_F(DoctorCommandTest, ResetsAreTold) {
   keyd_.status.custodians[0].resets = 3;
   EXPECT_EQ(Doctor(), ExitCode::kOk);
