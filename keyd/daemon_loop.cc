@@ -94,7 +94,10 @@ void DaemonLoop::Reconnect(MonotonicTime now) {
 void DaemonLoop::CheckCustodians(MonotonicTime now) {
   if (now < next_check_) return;
   next_check_ = now + kCheckInterval;
-  if (parts_.daemon.vault != nullptr) parts_.daemon.vault->schedule().Tick();
+  if (parts_.daemon.vault != nullptr) {
+    parts_.daemon.vault->schedule().Tick();
+    parts_.daemon.vault->TendReserve();
+  }
   TendAudit(now);
   parts_.watch.Check();
 }

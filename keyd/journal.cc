@@ -26,13 +26,13 @@ void Journal::CommitRegardless(Store::Change change, Event event, Done done) {
   const Result<void> written =
       stopped_ ? Fail(SealedMeanwhile()) : WriteTold(entry, Store::Epoch::kStays);
   if (!written) return End(entry, {false, written});
-  Commit(NoChange, std::nullopt,
-         [this, entry](const Outcome& outcome) { End(entry, {true, outcome.result}); });
+  Push({NoChange, std::nullopt, Untold::kHolds,
+        [this, entry](const Outcome& outcome) { End(entry, {true, outcome.result}); }});
 }
 
 Result<void> Journal::Tell(Entry& entry, StoreWriter& store) {
   if (entry.event && entry.untold == Untold::kHolds) {
-    trail_.RecordDone(*entry.event);
+    if (!entry.told) trail_.RecordDone(*entry.event);
   } else if (entry.event) {
     KEYWARD_TRY(trail_.Record(*entry.event));
   }
@@ -45,7 +45,8 @@ Result<void> Journal::WriteTold(Entry& entry, Store::Epoch epoch) {
     KEYWARD_TRY(entry.change(store));
     return Tell(entry, store);
   };
-  KEYWARD_TRY(store_.Commit(change, epoch));
+  KEYWARD_TRY(entry.untold == Untold::kHolds ? store_.CommitFromReserve(change, epoch)
+                                             : store_.Commit(change, epoch));
   if (trail_.is_open()) noted_head_ = trail_.log()->head().seq;
   return {};
 }

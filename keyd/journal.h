@@ -44,7 +44,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   // is told too (detail "written": whether it is on disk).
   void Commit(Store::Change change, Event event, Done done);
   // The same for what must not wait, such as revocations: written before this returns, whatever the
-  // hardware is at, whatever waits, and even if it cannot be told.
+  // hardware is at, whatever waits, even if it cannot be told, and on a full disk in the space that
+  // is set aside.
   void CommitRegardless(Store::Change change, Event event, Done done);
   // What may be lost without harm; confirmed by nobody. Errors: the store's.
   Result<void> Note(const Store::Change& change);
@@ -63,7 +64,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
   AuditTrail& trail() { return trail_; }
 
  private:
-  // What becomes of a change that cannot be told.
+  // What becomes of a change that cannot be told. One that holds may use the store's reserve.
   enum class Untold : uint8_t { kIsRefused, kHolds };
   struct Entry {
     Store::Change change;

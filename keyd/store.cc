@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/unique_fd.h"
+#include "keyd/log.h"
 #include "keyd/reference_wrapping.h"
 #include "keyd/store_mac.h"
 #include "keyd/store_rows.h"
@@ -20,6 +21,7 @@ namespace keyward {
 namespace {
 
 constexpr int64_t kUnauthenticatedSchema = 1;
+constexpr const char* kReserveFile = "reserve";  // beside the store
 
 constexpr const char* kSettings = R"(
   PRAGMA journal_mode = WAL;
@@ -182,7 +184,7 @@ Result<void> CheckPages(sqlite3* database) {
 Result<std::unique_ptr<Store>> Store::Create(const std::string& path, StoreKeys keys, Rng& rng,
                                              uint64_t epoch, const StoredState& state) {
   KEYWARD_ASSIGN(DatabasePtr database, OpenDatabase(path, O_CREAT | O_EXCL));
-  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
+  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng, path));
   KEYWARD_ASSIGN(Transaction transaction, Transaction::Begin(store->database_));
   KEYWARD_TRY(Migrate(store->database_));
   StoreWriter writer(store->database_, store->keys_.wrapping, rng);
@@ -198,7 +200,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& path, StoreKeys ke
   KEYWARD_ASSIGN(DatabasePtr database, OpenDatabase(path, kMustBeThere));
   KEYWARD_TRY(CheckPages(database.get()));
   KEYWARD_TRY(CheckSchemaVersion(database.get()));
-  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng));
+  std::unique_ptr<Store> store(new Store(database.release(), std::move(keys), rng, path));
   KEYWARD_TRY(store->Verify());
   KEYWARD_TRY(store->MigrateVerified());
   return store;
@@ -242,6 +244,12 @@ Result<std::map<std::string, std::vector<KeyId>>> Store::ReadHardwareIds(const s
     ids[rows.Text(0)].push_back(id);
   }
 }
+
+Store::Store(sqlite3* database, StoreKeys keys, Rng& rng, const std::string& path)
+    : database_(database),
+      keys_(std::move(keys)),
+      rng_(rng),
+      reserve_(std::filesystem::path(path).replace_filename(kReserveFile)) {}
 
 Store::~Store() { CloseDatabase()(database_); }
 
@@ -306,6 +314,30 @@ Result<void> Store::Commit(const Change& change, Epoch epoch) {
   epoch_ = next;
   mac_ = mac;
   return {};
+}
+
+bool Store::GiveUpReserve() {
+  const Result<bool> given_up = reserve_.GiveUp();
+  if (!given_up) LogError("giving up disk space that was set aside", given_up.error());
+  return given_up && *given_up;
+}
+
+Result<void> Store::CommitFromReserve(const Change& change, Epoch epoch) {
+  Result<void> done = Commit(change, epoch);
+  size_t pieces = 0;
+  while (!done && IsDiskFull(done.error()) && GiveUpReserve()) {
+    ++pieces;
+    done = Commit(change, epoch);
+  }
+  if (pieces == 0) return done;
+  Log(LogLevel::kWarning, "the disk is full: gave up {} KiB that were set aside for revocations",
+      pieces * (StoreReserve::kPiece >> 10));
+  // The next commit writes over the log from its beginning, and takes no further space; where the
+  // disk has no room for that, the log goes on.
+  static_cast<void>(
+      sqlite3_wal_checkpoint_v2(database_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr));
+  TendReserve();
+  return done;
 }
 
 }  // namespace keyward

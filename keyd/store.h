@@ -14,6 +14,7 @@
 #include "core/secret_bytes.h"
 #include "keyd/store_mac.h"
 #include "keyd/store_records.h"
+#include "keyd/store_reserve.h"
 #include "keyd/store_writer.h"
 
 struct sqlite3;
@@ -59,12 +60,16 @@ class Store {
 
   Result<StoredState> Load();
   Result<void> Commit(const Change& change, Epoch epoch);
+  // The same for what must not wait for room on a full disk: gives up the space that was set aside.
+  // `change` may be made several times.
+  Result<void> CommitFromReserve(const Change& change, Epoch epoch);
+  // Sets space aside, or what is missing of it. To be called now and then.
+  void TendReserve() { reserve_.Fill(); }
   // Of the last commit.
   uint64_t epoch() const { return epoch_; }
 
  private:
-  Store(sqlite3* database, StoreKeys keys, Rng& rng)
-      : database_(database), keys_(std::move(keys)), rng_(rng) {}
+  Store(sqlite3* database, StoreKeys keys, Rng& rng, const std::string& path);
 
   Result<void> Verify();
   // That nobody else has changed anything since the last commit. Within a transaction.
@@ -72,12 +77,15 @@ class Store {
   // Brings what Verify has found whole to the schema of today, in the same epoch.
   Result<void> MigrateVerified();
   Result<StoreMac> WriteIntegrity(uint64_t epoch);
+  // Frees a piece of the reserve; false when there is none.
+  bool GiveUpReserve();
 
   sqlite3* database_;
   StoreKeys keys_;
   Rng& rng_;
   uint64_t epoch_ = 0;
   StoreMac mac_{};  // of the last commit
+  StoreReserve reserve_;
 };
 
 }  // namespace keyward

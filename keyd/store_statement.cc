@@ -1,15 +1,41 @@
 #include "keyd/store_statement.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace keyward {
+namespace {
+
+// Why the last write to the write-ahead log failed; 0 when that is not known.
+int LastErrnoOfLog(sqlite3* database) {
+  sqlite3_file* log = nullptr;
+  const int found = sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                         static_cast<void*>(&log));
+  if (found != SQLITE_OK || log == nullptr || log->pMethods == nullptr) return 0;
+  int reason = 0;
+  const int told = log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
+  return told == SQLITE_OK ? reason : 0;
+}
+
+// SQLite calls ENOSPC alone so; a quota, or a limit on files, fills a disk as well.
+bool LacksSpace(sqlite3* database, int code) {
+  if ((code & 0xff) == SQLITE_FULL) return true;
+  if (code != SQLITE_IOERR_WRITE) return false;
+  const int reason = LastErrnoOfLog(database);
+  return reason == EDQUOT || reason == EFBIG;
+}
+
+}  // namespace
+
+bool IsDiskFull(const Error& error) {
+  return error.code() == ErrorCode::kIo && error.message() == kDiskFull;
+}
 
 Error StoreError(sqlite3* database, const char* doing) {
   const int code = sqlite3_errcode(database) & 0xff;
   const std::string cause = std::string(doing) + ": " + sqlite3_errmsg(database);
-  if (code == SQLITE_FULL) {
-    return Error(ErrorCode::kIo, "the disk that holds the state is full: make room on it")
-        .WithCause(cause);
+  if (LacksSpace(database, sqlite3_extended_errcode(database))) {
+    return Error(ErrorCode::kIo, kDiskFull).WithCause(cause);
   }
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT) {
     return Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(cause);

@@ -15,6 +15,10 @@ namespace keyward {
 inline constexpr const char* kStoreDamaged =
     "the stored state is damaged: restore state.db from a backup";
 
+inline constexpr const char* kDiskFull = "the disk that holds the state is full: make room on it";
+// Whether space is what it takes. Callers of keyd see no more than that the disk failed (kIo).
+bool IsDiskFull(const Error& error);
+
 // What SQLite's last failure on `database` means. The text goes to the log alone.
 Error StoreError(sqlite3* database, const char* doing);
 

@@ -8,6 +8,7 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
   std::unique_ptr<Vault> vault(new Vault);
   vault->backup_ = std::move(parts.backup);
   vault->store_ = std::move(parts.store);
+  vault->store_->TendReserve();
   vault->journal_ = std::make_shared<Journal>(*vault->store_, parts.trail, std::move(parts.confirm),
                                               vault->store_->epoch() != parts.counter);
   const StoredState& state = parts.state;

@@ -56,6 +56,8 @@ class Vault {
   const BackupIdentity& backup() const { return backup_; }
   // What is on disk, and its epoch. Errors: kIo, kDataCorrupt.
   Result<StoredState> Load() { return store_->Load(); }
+  // Sets disk space aside for revocations, where some is missing.
+  void TendReserve() { store_->TendReserve(); }
   uint64_t epoch() const { return store_->epoch(); }
 
  private:

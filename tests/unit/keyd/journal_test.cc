@@ -212,17 +212,32 @@ TEST_F(JournalTest, ARevocationHoldsEvenIfItCannotBeTold) {
   EXPECT_EQ(Modules(), 1U);
 }
 
-// The limit on the size of files keeps the store's log from growing, and the audit log is
+// While it lives, no file grows: neither the store's log nor what is set aside. The audit log is
 // elsewhere.
+class NoSpace {
+ public:
+  NoSpace() : old_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit none{.rlim_cur = 1, .rlim_max = before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  }
+  NoSpace(const NoSpace&) = delete;
+  NoSpace& operator=(const NoSpace&) = delete;
+  ~NoSpace() {
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0);
+    EXPECT_NE(std::signal(SIGXFSZ, old_), SIG_ERR);
+  }
+
+ private:
+  rlimit before_{};
+  void (*old_)(int);
+};
+
 TEST_F(JournalTest, AChangeThatIsToldAndNotWrittenIsToldAgain) {
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  auto* const old = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit none{.rlim_cur = 1, .rlim_max = before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
-  const Journal::Outcome outcome = Commit("a");
-  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
-  EXPECT_NE(std::signal(SIGXFSZ, old), SIG_ERR);
+  const Journal::Outcome outcome = [&] {
+    const NoSpace full;
+    return Commit("a");
+  }();
   EXPECT_FALSE(outcome.written);
   const std::vector<audit::Record> records = Records();
   ASSERT_GE(records.size(), 2U);
@@ -231,6 +246,36 @@ TEST_F(JournalTest, AChangeThatIsToldAndNotWrittenIsToldAgain) {
   EXPECT_EQ(records.back().failed, outcome.result.error().code());
   EXPECT_EQ(records.back().Number("written"), 0U);
   EXPECT_EQ(Modules(), 0U);
+}
+
+TEST_F(JournalTest, OnlyWhatMustNotWaitUsesTheSpaceThatIsSetAside) {
+  stored_.store().TendReserve();
+  const NoSpace full;
+  EXPECT_THAT(Commit("a").result, FailsWith(ErrorCode::kIo));
+  EXPECT_EQ(std::filesystem::file_size(stored_.reserve()), StoreReserve::kBytes);
+  EXPECT_THAT(CommitRegardless("b").result, FailsWith(ErrorCode::kIo));  // it was of no use here
+  EXPECT_EQ(std::filesystem::file_size(stored_.reserve()), 0U);
+}
+
+TEST_F(JournalTest, WhatIsWrittenAtTheSecondAttemptIsToldOnce) {
+  stored_.store().TendReserve();
+  const size_t before = Records().size();
+  std::optional<NoSpace> full(std::in_place);
+  int attempts = 0;
+  const Slot slot = NewSlot();
+  stored_.journal().CommitRegardless(
+      [&](StoreWriter& store) {
+        if (++attempts == 3) full.reset();
+        return store.PutModule({"a", "key"});
+      },
+      Told("a"), Into(slot));
+  EXPECT_OK((*slot)->result);
+  EXPECT_EQ(attempts, 3);
+  EXPECT_EQ(Modules(), 1U);
+  EXPECT_EQ(Records().size(), before + 1);
+  EXPECT_EQ(std::filesystem::file_size(stored_.reserve()), StoreReserve::kBytes);  // once more
+  stored_.Reopen();
+  EXPECT_EQ(Modules(), 1U);
 }
 
 TEST_F(JournalTest, WhatTheHardwareDoesNotConfirmIsTold) {

@@ -40,6 +40,7 @@ class TestStore {
             {1, 2, 3}};
   }
   std::string path() const { return directory_.File("state.db"); }
+  std::string reserve() const { return directory_.File("reserve"); }
   Store& store() { return *store_; }
   Journal& journal() { return *journal_; }
   AuditTrail& trail() { return trail_; }
