@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/unique_fd.h"
 
@@ -22,6 +25,7 @@ std::unexpected<Error> Failed(const char* message, const char* step, const fs::p
                   .WithCause(std::string(step) + " " + path.string() + ": " + strerror(errno)));
 }
 
+constexpr std::string_view kDraftEnd = ".draft.XXXXXX";
 constexpr const char* kCannotRead = "a file cannot be read";
 constexpr const char* kCannotWrite = "a file cannot be written";
 
@@ -45,7 +49,7 @@ Result<void> SyncFolderOf(const fs::path& path) {
 
 // False when RENAME_NOREPLACE found a file.
 Result<bool> Write(const fs::path& path, ByteView contents, unsigned int rename_flags) {
-  std::string draft = path.string() + ".XXXXXX";
+  std::string draft = path.string() + std::string(kDraftEnd);
   const UniqueFd file(mkostemp(draft.data(), O_CLOEXEC));  // mode 0600
   if (!file) return Failed(kCannotWrite, "mkostemp", draft);
   if (Result<void> written = WriteAll(file.get(), contents, draft); !written) {
@@ -61,6 +65,22 @@ Result<bool> Write(const fs::path& path, ByteView contents, unsigned int rename_
   }
   KEYWARD_TRY(SyncFolderOf(path));
   return true;
+}
+
+// mkostemp(3) chooses among letters and digits.
+bool IsDraft(std::string_view name) {
+  if (name.size() <= kDraftEnd.size()) return false;
+  const std::string_view end = name.substr(name.size() - kDraftEnd.size());
+  constexpr size_t kChosen = 6;
+  const std::string_view mark = kDraftEnd.substr(0, kDraftEnd.size() - kChosen);
+  return end.starts_with(mark) && std::ranges::all_of(end.substr(mark.size()), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0;
+         });
+}
+
+bool IsOwnFile(const fs::path& path) {
+  struct stat info{};
+  return lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid();
 }
 
 }  // namespace
@@ -100,6 +120,20 @@ Result<void> ReplaceFile(const fs::path& path, ByteView contents) {
 
 Result<bool> CreateFile(const fs::path& path, ByteView contents) {
   return Write(path, contents, RENAME_NOREPLACE);
+}
+
+Result<size_t> RemoveDrafts(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> drafts;
+  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (IsDraft(path.filename().string()) && IsOwnFile(path)) drafts.push_back(path);
+  }
+  errno = error.value();
+  if (error) return Failed(kCannotRead, "list", folder);
+  for (const fs::path& draft : drafts) KEYWARD_TRY(RemoveFile(draft));
+  return drafts.size();
 }
 
 Result<void> MoveFile(const fs::path& from, const fs::path& to) {

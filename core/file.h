@@ -24,6 +24,11 @@ Result<void> ReplaceFile(const std::filesystem::path& path, ByteView contents);
 // The same where there is no file yet. False when there is one, which stays.
 Result<bool> CreateFile(const std::filesystem::path& path, ByteView contents);
 
+// A process that is killed while it writes a file may leave a draft beside it: its name, `.draft.`
+// and six letters or digits. Removes the regular files of the own user that are so called, and
+// gives how many. For a folder of one's own that nobody writes to meanwhile.
+Result<size_t> RemoveDrafts(const std::filesystem::path& folder);
+
 // Gives a file another name in the same folder, in place of one that has it. On disk when it
 // returns. A file that is not there, because it was moved before, is success.
 Result<void> MoveFile(const std::filesystem::path& from, const std::filesystem::path& to);

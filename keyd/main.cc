@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "core/file.h"
 #include "core/last_failure.h"
 #include "core/secret_memory.h"
 #include "keyd/audit_end.h"
@@ -108,11 +109,21 @@ Result<void> ServeLocked(const Arguments& arguments) {
   return {};
 }
 
+// What a keyd that was killed has left half written; in nobody's way but for its space.
+void SweepDrafts(const std::string& state) {
+  const Result<size_t> removed = RemoveDrafts(state);
+  if (!removed) {
+    return LogError("removing what a keyd before has left half written", removed.error());
+  }
+  if (*removed > 0) Log(LogLevel::kNotice, "removed {} files left half written", *removed);
+}
+
 // A keyd that cannot serve leaves word for keyctl doctor, where it can.
 Result<void> Serve(const Arguments& arguments) {
   KEYWARD_TRY(SilenceTpmLibrary());
   KEYWARD_TRY(HardenProcess());
   KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  SweepDrafts(arguments.state);
   if (const Result<void> forgotten = ForgetLastFailure(arguments.state); !forgotten) {
     LogError("forgetting why the last keyd ended", forgotten.error());
   }

@@ -1,7 +1,39 @@
 """Reads a backup's content as docs/BACKUP_FORMAT.md has it, with nothing of keyd's own."""
 
 import hashlib
+import os
 import struct
+import subprocess
+
+ALGORITHMS = {"rsa": ["-newkey", "rsa:2048"],
+              "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
+
+
+class Recovery:
+    """A recovery key and its certificate, in files of their own."""
+
+    def __init__(self, folder, algorithm, name="recovery", passphrase=None):
+        self.key, self.certificate = folder / f"{name}.pem", folder / f"{name}.crt.pem"
+        self.passphrase_file = folder / f"{name}.passphrase"
+        self.passphrase_file.write_text(f"{passphrase}\n")
+        secret = (["-passout", f"file:{self.passphrase_file}"] if passphrase else ["-nodes"])
+        subprocess.run(["openssl", "req", "-x509", *ALGORITHMS[algorithm], *secret, "-keyout", self.key,
+                        "-out", self.certificate, "-days", "2", "-subj", "/CN=recovery"], check=True,
+                       stderr=subprocess.DEVNULL)
+
+
+def open_with(key, der):
+    """The manifest and the secrets of a backup, opened by openssl with the recovery key of that path."""
+    content = subprocess.run(["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", key],
+                             input=der, check=True, capture_output=True, timeout=60).stdout
+    return read(content, header_digest(der))
+
+
+def read_descriptor(descriptor):
+    """All of a file that a call of keyd's gave."""
+    with os.fdopen(descriptor.take(), "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def blake2b(key, *parts):

@@ -107,6 +107,9 @@ class KillProof:
         if now not in (allowed[-1:] if answered else allowed):
             raise AssertionError(f"answered: {answered}\nbefore: {before}\nnow: {now}")
         self.check_signatures(now)
+        drafts = [path.name for path in self.service.state.iterdir() if ".draft." in path.name]
+        if drafts:
+            raise AssertionError(f"left half written: {drafts}")
         scenario.clean_up(self.service)
         self.latest = client.snapshot()
         if self.backend == "hsm":

@@ -8,6 +8,7 @@ import copy
 import hashlib
 import signal
 
+from backup_reader import Recovery, open_with, read_descriptor
 from faults import Died, Fault
 
 STEADY = ("steady-hard", "steady-sealed", "fallen")
@@ -37,7 +38,7 @@ class Scenario:
 
     def __init__(self, name, call, *arguments):
         self.name, self.call, self.arguments = name, call, arguments
-        self.key = None
+        self.key = self.answer = None
 
     def live(self, service, options, latest):
         """keyd's life under the tracer, up to the answer or the kill: the snapshot before, and whether it
@@ -49,8 +50,9 @@ class Scenario:
         before = service.client.snapshot()
         self.lead_up(service)
         service.arm()
+        self.answer = None
         try:
-            service.client.admin(self.call, *self.all_arguments())
+            self.answer = service.client.admin(self.call, *self.all_arguments())
         except Died:
             return before, False
         except Fault as fault:
@@ -185,6 +187,37 @@ class Enrolment(Scenario):
             service.client.admin("RemovePeer" if self.who == "far" else "RemoveModule", self.who)
 
 
+class Backup(Scenario):
+    """keyd knows afterwards which backup is the latest one, and what it has given is whole."""
+
+    def __init__(self):
+        super().__init__("back up", "CreateBackup")
+        self.recovery = self.latest = None
+
+    def prepare(self, service):
+        self.recovery = self.recovery or Recovery(service.root, "ec")
+
+    def all_arguments(self):
+        return [self.recovery.certificate.read_bytes()]
+
+    def outcomes(self, before, now):
+        return [before]
+
+    def clean_up(self, service):
+        latest = bytes(service.client.admin("CheckBackup", bytes(32), bytes(32))[1])
+        if self.answer is None:
+            # Of the one that was under way it may know, and has not given it out.
+            assert latest != b"" or self.latest is None, "the latest backup is forgotten"
+        else:
+            read = open_with(self.recovery.key, read_descriptor(self.answer[0]))
+            sealed = {key[0] for key in read["keys"] if key[2] == "sealed"}
+            active = {version["key"] for version in read["versions"] if version["state"] == 2}
+            held = {version["key"] for version in read["versions"] if version["id"] in read["secrets"]}
+            assert held == sealed & active and "steady-sealed" in held, (sealed, active, held)
+            assert read["id"] == latest == bytes(self.answer[1]), (read["id"], latest)
+        self.latest = latest
+
+
 class Seal(Scenario):
     sealed = True
 
@@ -255,4 +288,4 @@ def scenarios(backend, identity):
             Enrolment("remove a module", "RemoveModule", "guest", identity, guest),
             Enrolment("enrol a peer", *far[:2], fingerprint, None, PEER_SPKI),
             Enrolment("remove a peer", "RemovePeer", "far", fingerprint, far),
-            Seal("seal", "Seal"), Unseal("unseal", "Unseal"), Start(), Stop()]
+            Backup(), Seal("seal", "Seal"), Unseal("unseal", "Unseal"), Start(), Stop()]

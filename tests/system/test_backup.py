@@ -1,6 +1,7 @@
 """Backups: made on one machine, proved there, and restored on another with other hardware."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -9,24 +10,11 @@ import subprocess
 import unittest
 
 import backup_reader
-from harness import BACKEND, BIN, FRONTEND, ME, Refused, Service, handshake
+from backup_reader import Recovery
+from faults import KILLED, TRACER
+from harness import BACKEND, BIN, FRONTEND, ME, TIMEOUT, Refused, Service, handshake
 
-ALGORITHMS = {"rsa": ["-newkey", "rsa:2048"],
-              "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
 IDENTITIES = ("frontend-id", "backend-id")
-
-
-class Recovery:
-    """A recovery key and its certificate, in files of their own."""
-
-    def __init__(self, folder, algorithm, name="recovery", passphrase=None):
-        self.key, self.certificate = folder / f"{name}.pem", folder / f"{name}.crt.pem"
-        self.passphrase_file = folder / f"{name}.passphrase"
-        self.passphrase_file.write_text(f"{passphrase}\n")
-        secret = (["-passout", f"file:{self.passphrase_file}"] if passphrase else ["-nodes"])
-        subprocess.run(["openssl", "req", "-x509", *ALGORITHMS[algorithm], *secret, "-keyout", self.key,
-                        "-out", self.certificate, "-days", "2", "-subj", "/CN=recovery"], check=True,
-                       stderr=subprocess.DEVNULL)
 
 
 class Machine(Service):
@@ -152,10 +140,7 @@ class BackupTest(unittest.TestCase):
     def test_openssl_opens_it(self):
         self.create()
         self.assertEqual(stat.S_IMODE(os.stat(self.backup).st_mode), 0o600)
-        opened = subprocess.run(["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in",
-                                 self.backup, "-inkey", self.recovery.key], check=True,
-                                capture_output=True, timeout=60).stdout
-        read = backup_reader.read(opened, backup_reader.header_digest(self.backup.read_bytes()))
+        read = backup_reader.open_with(self.recovery.key, self.backup.read_bytes())
         self.assert_signed(read)
         self.assertEqual([key[:4] for key in read["keys"]], [
             ["backend-id", "ed25519", "sealed", self.KIND],
@@ -222,6 +207,38 @@ class BackupRefusalTest(BackupTest):
         self.assertEqual(self.backup.read_text(), "somebody's")
         self.create("--force")
         self.source.drill(self.backup, self.recovery, *self.passphrase)
+
+    def killed_at(self, folder, number, side):
+        """Whether a keyctl that replaces the backup in `folder` came to be killed at so many of its changes there."""
+        command = [TRACER, "--below", folder, "--log", self.source.root / "calls", f"--kill-{side}", str(number),
+                   "--", self.source.root / "keyctl", "backup", "create", "--to", self.recovery.certificate,
+                   "--output", folder / "keyward.backup", "--force"]
+        status = subprocess.run(command, env=self.source.environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, timeout=TIMEOUT, check=False).returncode
+        self.assertIn(status, (0, KILLED))
+        return status == KILLED
+
+    def test_a_keyctl_that_is_killed_leaves_the_former_file_or_the_new_one(self):
+        folder = self.source.root / "backups"
+        folder.mkdir()
+        self.backup = file = folder / "keyward.backup"
+        self.recovery, self.passphrase = Recovery(self.source.root, "ec", "open"), ()
+        self.create()
+        former, found = file.read_bytes(), set()
+        for number, side in itertools.product(range(1, 100), ("at", "after")):
+            killed = self.killed_at(folder, number, side)
+            backup_reader.open_with(self.recovery.key, file.read_bytes())
+            found.add(file.read_bytes() == former)
+            former = file.read_bytes()
+            for draft in set(folder.iterdir()) - {file}:
+                self.assertRegex(draft.name, r"^keyward\.backup\.draft\.[A-Za-z0-9]{6}$")
+                draft.unlink()
+            if not killed:
+                break
+        self.assertFalse(killed)
+        self.assertGreater(number, 3)
+        self.assertEqual(found, {True, False})
+        self.source.drill(file, self.recovery)
 
     def test_only_admins_make_one(self):
         module = self.source.module(FRONTEND)

@@ -1,5 +1,5 @@
 """Secrets are in keyd's secret memory and nowhere else: not in the rest of its memory, a core dump, the store, the
-log or on the bus, neither in use nor after a revocation, a seal and the end.
+log or on the bus, neither in use nor after a backup, a revocation, a seal and the end.
 
 Those that are looked for are known because the test has them from elsewhere: session keys from the other end of
 the session (aico_peer.py), the master key and what is sealed under it from the hardware
@@ -19,8 +19,9 @@ import unittest
 from nacl import bindings
 
 import aico_peer
+from backup_reader import Recovery, open_with, read_descriptor
 from channel import Channel
-from faults import NAME, FaultyService
+from faults import KEYDS_OWN, NAME, FaultyService
 from harness import BIN, IS_ROOT, KEYD_USER, SOURCE, TIMEOUT, as_user
 from hchacha import hchacha20
 from memory_search import Search
@@ -142,6 +143,7 @@ class LeakTest(unittest.TestCase):
         self.session.use()
         self.secrets.update(self.session.secrets)
         self.service.client.sign(self.KEY, b"message")
+        self.back_up()
         self.service.client.versions(self.KEY)  # puts the public key on the bus
         self.search = Search({**self.secrets, "public": self.spki[-32:]})
 
@@ -161,6 +163,19 @@ class LeakTest(unittest.TestCase):
                 self.secrets[f"scalar-of-{name}"] = bytes(expanded)
         if self.BACKEND == "hsm":
             self.secrets["pin"] = (self.service.root / "token/hsm.pin").read_bytes().strip()
+
+    def back_up(self):
+        """Every sealed key is opened for it; each that is found in it by openssl is one that is looked for."""
+        recovery = Recovery(self.service.root, "rsa")
+        backup = self.service.client.admin("CreateBackup", recovery.certificate.read_bytes())[0]
+        read = open_with(recovery.key, read_descriptor(backup))
+        held = {version["key"]: read["secrets"][version["id"]] for version in read["versions"]
+                if version["id"] in read["secrets"]}
+        self.assertIn(self.KEY, held)
+        for key, seed in held.items():
+            if key == KEYDS_OWN:  # which was not there when the others were revealed
+                self.secrets[f"seed-{key}"] = seed
+            self.assertEqual(seed, self.secrets[f"seed-{key}"])
 
     def listen_to_the_bus(self):
         self.heard = self.service.root / "heard"

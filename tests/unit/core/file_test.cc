@@ -2,7 +2,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
 
 #include "tests/support/matchers.h"
 #include "tests/support/temp_dir.h"
@@ -11,6 +17,7 @@ namespace keyward {
 namespace {
 
 using testing_support::FailsWith;
+using testing_support::IsOkAndHolds;
 
 namespace fs = std::filesystem;
 
@@ -73,6 +80,47 @@ TEST_F(FileTest, AFolderThatIsMissingIsAnErrorThatNamesIt) {
   ASSERT_THAT(written, FailsWith(ErrorCode::kIo));
   EXPECT_NE(written.error().cause().find("/nonexistent/folder/file"), std::string::npos);
   EXPECT_EQ(written.error().message().find('/'), std::string::npos);
+}
+
+TEST_F(FileTest, DraftsOfWritersThatWereKilledAreRemoved) {
+  const pid_t writer = fork();
+  ASSERT_GE(writer, 0);
+  if (writer == 0) {  // ended by the system, as it may not write so much
+    constexpr rlimit kNoDump{0, 0};
+    constexpr rlimit kOneByte{1, 1};
+    if (setrlimit(RLIMIT_CORE, &kNoDump) != 0 || setrlimit(RLIMIT_FSIZE, &kOneByte) != 0) _exit(2);
+    const Result<void> written = ReplaceFile(File(), AsBytes("more than one byte"));
+    _exit(written ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(writer, &status, 0), writer);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  ASSERT_EQ(FilesThere(), 1U);
+  ASSERT_OK(ReplaceFile(directory_.File("other"), AsBytes("whole")));
+  EXPECT_THAT(RemoveDrafts(File().parent_path()), IsOkAndHolds(1U));
+  EXPECT_EQ(FilesThere(), 1U);
+  EXPECT_TRUE(fs::exists(directory_.File("other")));
+  EXPECT_THAT(RemoveDrafts(File().parent_path()), IsOkAndHolds(0U));
+}
+
+TEST_F(FileTest, NothingButDraftsIsRemoved) {
+  const std::array others = {"file",
+                             "file.second",
+                             "file.draft.12345",
+                             ".draft.123456",
+                             "file.draft.1234567",
+                             "file.draft.12-456",
+                             "filedraft.abcdef"};
+  for (const char* other : others) std::ofstream(directory_.File(other)) << "whole";
+  fs::create_directory(directory_.File("file.draft.folder"));
+  fs::create_symlink("file", directory_.File("file.draft.a1inks"));
+  ASSERT_EQ(mkfifo(directory_.File("file.draft.apiped").c_str(), 0600), 0);
+  EXPECT_THAT(RemoveDrafts(File().parent_path()), IsOkAndHolds(0U));
+  EXPECT_EQ(FilesThere(), others.size() + 3);
+}
+
+TEST_F(FileTest, DraftsAreNotSoughtInAFolderThatIsMissing) {
+  EXPECT_THAT(RemoveDrafts("/nonexistent/folder"), FailsWith(ErrorCode::kIo));
 }
 
 TEST_F(FileTest, RemovedIsGone) {
