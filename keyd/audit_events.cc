@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "core/encoding.h"
 #include "keyd/custodian_pool.h"
 
 namespace keyward {
@@ -34,6 +35,12 @@ Event KeyEvent(EventKind kind, uint32_t caller, const KeyRecord& key, uint32_t v
 Event ModuleEvent(EventKind kind, uint32_t caller, std::string_view module, std::string_view key) {
   Event event = MakeEvent(kind, caller, key);
   event.module = SafeText(module);
+  return event;
+}
+
+Event ListImport(uint32_t caller, const Fingerprint& issuer) {
+  Event event = MakeEvent(EventKind::kListImport, caller, {});
+  event.detail.push_back({"issuer", SafeText(ToHex(issuer))});
   return event;
 }
 

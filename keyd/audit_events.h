@@ -18,6 +18,8 @@ audit::Event KeyEvent(audit::EventKind kind, uint32_t caller, const KeyRecord& k
                       uint32_t version);
 audit::Event ModuleEvent(audit::EventKind kind, uint32_t caller, std::string_view module,
                          std::string_view key);
+// Of a revocation list that `issuer` signed, or is said to have.
+audit::Event ListImport(uint32_t caller, const Fingerprint& issuer);
 
 audit::Event SessionOpened(const SessionInfo& session);
 // The caller is whose session it was; "why" says how it ended.

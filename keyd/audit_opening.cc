@@ -12,6 +12,8 @@
 #include "core/file.h"
 #include "keyd/audit_events.h"
 #include "keyd/custodian_pool.h"
+#include "keyd/log.h"
+#include "keyd/restore_mark.h"
 
 namespace keyward {
 namespace {
@@ -54,6 +56,26 @@ audit::Event Restarted(const std::optional<audit::Head>& former) {
   return event;
 }
 
+audit::Event Begun(const StoredState& state) {
+  audit::Event event = MakeEvent(audit::EventKind::kServiceInit, kDaemonItself, "");
+  event.detail = {{"keys", uint64_t{state.keys.size()}}};
+  return event;
+}
+
+// A mark that cannot be read says that there was a restore, and no more.
+Result<void> TellRestore(AuditTrail& trail, const fs::path& directory) {
+  const Result<std::optional<RestoreMark>> mark = ReadRestoreMark(directory);
+  if (mark && !*mark) return {};
+  if (!mark) LogError("reading which backup was restored", mark.error());
+  audit::Event event = MakeEvent(audit::EventKind::kBackupRestore, kDaemonItself,
+                                 mark ? (*mark)->id : std::string());
+  if (mark) {
+    const auto created = (*mark)->created.time_since_epoch().count();
+    event.detail = {{"created", static_cast<uint64_t>(created)}, {"epoch", (*mark)->epoch}};
+  }
+  return trail.RecordReserved(event);
+}
+
 }  // namespace
 
 Result<void> OpenAudit(AuditTrail& trail, const fs::path& directory,
@@ -66,14 +88,14 @@ Result<void> OpenAudit(AuditTrail& trail, const fs::path& directory,
   KEYWARD_ASSIGN(auto storage, audit::OpenDirectory(directory / kAuditFolder));
   const Result<void> opened = trail.Open(std::move(storage), options);
   if (!opened) return Fail(WithRemedy(opened.error()));
-  if (restart) return trail.RecordReserved(Restarted(state.audit_head));
+  if (restart) KEYWARD_TRY(trail.RecordReserved(Restarted(state.audit_head)));
   if (state.audit_head) return {};
-  audit::Event begun = MakeEvent(audit::EventKind::kServiceInit, kDaemonItself, "");
-  begun.detail = {{"keys", uint64_t{state.keys.size()}}};
-  return trail.RecordReserved(begun);
+  if (!restart) KEYWARD_TRY(trail.RecordReserved(Begun(state)));
+  return TellRestore(trail, directory);
 }
 
-Result<void> EndAuditRestart(const fs::path& directory) {
+Result<void> EndAuditMarks(const fs::path& directory) {
+  KEYWARD_TRY(RemoveRestoreMark(directory));
   KEYWARD_ASSIGN(const bool restart, FileExists(directory / kAuditRestartMark));
   return restart ? RemoveFile(directory / kAuditRestartMark) : Result<void>();
 }

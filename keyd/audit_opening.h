@@ -14,12 +14,14 @@ inline constexpr const char* kAuditFolder = "audit";
 // There while an admin vouches for a log that lacks records: see RestartAudit.
 inline constexpr const char* kAuditRestartMark = "audit-restart";
 
-// Opens the log of the state directory `directory`, or begins one where `state` knows of none.
+// Opens the log of the state directory `directory`, or begins one where `state` knows of none;
+// whose first records tell of the backup that it was restored from, where that is so.
 // Errors: those of AuditTrail::Open. kRolledBack and kDataCorrupt come with their remedy.
 Result<void> OpenAudit(AuditTrail& trail, const std::filesystem::path& directory,
                        const policy::AuditLimits& limits, const StoredState& state);
-// The new log of an audit restart is the one that the store knows by now.
-Result<void> EndAuditRestart(const std::filesystem::path& directory);
+// The log is one that the store knows by now: what the marks of a restart and of a restored backup
+// tell is told.
+Result<void> EndAuditMarks(const std::filesystem::path& directory);
 
 // For the admin who goes on without records that are lost: moves the log away, to audit-former-N,
 // and lets the next start begin another, whose second record tells of it. keyd does not run.

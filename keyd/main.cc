@@ -18,6 +18,7 @@
 #include "keyd/log.h"
 #include "keyd/process.h"
 #include "keyd/recover.h"
+#include "keyd/restore_mark.h"
 #include "keyd/version.h"
 #include "policy/security_yaml.h"
 #include "policy/system_names.h"
@@ -152,6 +153,7 @@ Result<void> Initialise(const Arguments& arguments) {
   KEYWARD_TRY(ProbeSecretMemory());
   KEYWARD_ASSIGN(const policy::Policy policy, ReadPolicy(arguments.config));
   KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
+  KEYWARD_TRY(RemoveRestoreMarkUnlessMade(arguments.state));
   const SystemClock clock;
   SystemRng rng;
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));

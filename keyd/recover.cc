@@ -2,12 +2,33 @@
 
 #include <utility>
 
+#include "core/encoding.h"
+#include "core/file.h"
 #include "keyd/backup/report.h"
 #include "keyd/backup/restore.h"
 #include "keyd/custodians.h"
+#include "keyd/master_record.h"
 #include "keyd/process.h"
+#include "keyd/restore_mark.h"
 
 namespace keyward {
+
+namespace {
+
+// The mark first: whatever is made from here on is told to be restored.
+Result<void> InitialiseMarked(const Recovery& recovery, const backup::Manifest& from,
+                              KeyRingPools& pools, Rng& rng) {
+  const std::string& directory = recovery.state_directory;
+  KEYWARD_ASSIGN(const bool there, FileExists(std::filesystem::path(directory) / kMasterFile));
+  if (!there) {
+    KEYWARD_TRY(WriteRestoreMark(directory, {ToHex(from.id), from.created, from.epoch}));
+  }
+  const Result<void> made = Initialise(recovery.wanted, pools, directory, rng);
+  if (!made) KEYWARD_TRY(RemoveRestoreMarkUnlessMade(directory));
+  return made;
+}
+
+}  // namespace
 
 Result<std::string> ShowBackup(const backup::RecoveryInput& input) {
   KEYWARD_ASSIGN(const backup::Content content, backup::OpenBackup(input));
@@ -23,7 +44,7 @@ Result<std::string> Recover(Recovery recovery, const policy::Policy& policy, Rng
                  backup::SealAnew(content, pools, recovery.wanted.custodian));
   if (recovery.for_good) {
     recovery.wanted.restored = restoration.state;
-    KEYWARD_TRY(Initialise(recovery.wanted, pools, recovery.state_directory, rng));
+    KEYWARD_TRY(InitialiseMarked(recovery, content.manifest, pools, rng));
   }
   return backup::ReportOf(content, &restoration);
 }

@@ -1,5 +1,6 @@
 #include "keyd/registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/encoding.h"
@@ -28,6 +29,11 @@ std::unexpected<Error> Registry::Refuse(const audit::Event& event, Error why) {
 void Registry::Take(const RevocationRecord& record) {
   revocations_.push_back(record);
   revoked_.insert(record.revocation.fingerprint);
+}
+
+void Registry::Owe(const RevocationRecord& record) {
+  Take(record);
+  owed_.insert_or_assign({record.revocation.fingerprint, record.issuer}, record);
 }
 
 void Registry::EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
@@ -99,22 +105,43 @@ void Registry::RemovePeer(const std::string& name, uint32_t caller, const Done& 
                             Told(name, done));
 }
 
+void Registry::CommitOwed(const Store::Change& also, audit::Event event,
+                          const Journal::Done& done) {
+  const auto change = [also, owed = owed_](StoreWriter& store) -> Result<void> {
+    for (const auto& [key, record] : owed) KEYWARD_TRY(store.PutRevocation(record));
+    return also(store);
+  };
+  journal_.CommitRegardless(
+      change, std::move(event), [this, owed = owed_, done](const Journal::Outcome& outcome) {
+        if (outcome.written) {
+          std::erase_if(owed_, [&owed](const auto& each) { return owed.contains(each.first); });
+        }
+        done(outcome);
+      });
+}
+
+const RevocationRecord* Registry::OwedOf(std::string_view peer) const {
+  const auto found = std::ranges::find_if(owed_, [peer](const auto& owed) {
+    return owed.second.revocation.name == peer && owed.second.issuer.empty();
+  });
+  return found == owed_.end() ? nullptr : &found->second;
+}
+
 void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller,
                           const Done& done) {
-  const auto peer = peers_.find(name);
-  if (peer == peers_.end()) return RemovePeer(name, caller, done);  // it knows of unrecorded ones
   audit::Event event = MakeEvent(EventKind::kPeerRevoke, caller, name);
-  event.detail.push_back({"fingerprint", audit::SafeText(ToHex(peer->second.Fingerprint()))});
-  const RevocationRecord record{
-      {.fingerprint = FingerprintOf(peer->second), .name = name, .version = 0, .at = now}, {}};
-  Take(record);
-  peers_.erase(peer);
-  journal_.CommitRegardless(
-      [name, record](StoreWriter& store) -> Result<void> {
-        KEYWARD_TRY(store.PutRevocation(record));
-        return store.DeletePeer(name);
-      },
-      event, Told(name, done));
+  if (const auto peer = peers_.find(name); peer != peers_.end()) {
+    Owe({{.fingerprint = FingerprintOf(peer->second), .name = name, .version = 0, .at = now}, {}});
+    peers_.erase(peer);
+  }
+  const RevocationRecord* const owed = OwedOf(name);  // by now, or since an attempt before
+  if (owed == nullptr && unrecorded_.contains(name)) return RemovePeer(name, caller, done);
+  if (owed == nullptr) {
+    return done(Refuse(event, {ErrorCode::kNotFound, "there is no such peer"}));
+  }
+  event.detail.push_back({"fingerprint", audit::SafeText(ToHex(owed->revocation.fingerprint))});
+  CommitOwed([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
+             Told(name, done));
 }
 
 void Registry::Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
@@ -123,19 +150,15 @@ void Registry::Import(const std::vector<Revocation>& revocations, const Fingerpr
   for (const Revocation& each : revocations) {
     if (!revoked_.contains(each.fingerprint)) fresh.push_back({each, ToBytes(issuer)});
   }
-  audit::Event event = MakeEvent(EventKind::kListImport, caller, {});
-  event.detail = {{"issuer", audit::SafeText(ToHex(issuer))}, {"added", uint64_t{fresh.size()}}};
+  audit::Event event = ListImport(caller, issuer);
+  event.detail.push_back({"added", uint64_t{fresh.size()}});
   if (revocations_.size() + fresh.size() > kMaxRevocations) {
     return done(Refuse(
         event, {ErrorCode::kResourceExhausted, "there are as many revocations as can be kept"}));
   }
-  for (const RevocationRecord& record : fresh) Take(record);
-  journal_.CommitRegardless(
-      [fresh](StoreWriter& store) -> Result<void> {
-        for (const RevocationRecord& record : fresh) KEYWARD_TRY(store.PutRevocation(record));
-        return {};
-      },
-      event, [done](const Journal::Outcome& outcome) { done(outcome.result); });
+  for (const RevocationRecord& record : fresh) Owe(record);
+  CommitOwed([](StoreWriter&) -> Result<void> { return {}; }, event,
+             [done](const Journal::Outcome& outcome) { done(outcome.result); });
 }
 
 const std::string* Registry::IdentityOf(std::string_view module) const {

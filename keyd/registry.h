@@ -62,12 +62,20 @@ class Registry {
   Journal::Done Told(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}
   void Take(const RevocationRecord& record);
+  // Takes a revocation that is to be written down.
+  void Owe(const RevocationRecord& record);
+  // Of a remote peer that was revoked here; null when there is none.
+  const RevocationRecord* OwedOf(std::string_view peer) const;
+  // Writes down what is owed, together with `also`.
+  void CommitOwed(const Store::Change& also, audit::Event event, const Journal::Done& done);
 
   Journal& journal_;
   std::map<std::string, std::string, std::less<>> modules_;
   std::map<std::string, PublicKey, std::less<>> peers_;
   std::vector<RevocationRecord> revocations_;
-  std::set<Fingerprint> revoked_;                  // theirs
+  std::set<Fingerprint> revoked_;  // theirs
+  // Revocations that the store was not told yet, by fingerprint and issuer.
+  std::map<std::pair<Fingerprint, Bytes>, RevocationRecord> owed_;
   std::set<std::string, std::less<>> unrecorded_;  // removed, which the store was not told
 };
 

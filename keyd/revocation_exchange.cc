@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "keyd/audit_events.h"
 #include "keyd/log.h"
 
 namespace keyward {
@@ -58,7 +59,10 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
   const Result<RevocationList> list = ReadRevocationList(text, signer);
-  if (!list) return done(Fail(list.error()));
+  if (!list) {
+    daemon_.audit.RecordRefusal(ListImport(caller, FingerprintOf(signer)), list.error());
+    return done(Fail(list.error()));
+  }
   Registry& registry = (*vault)->registry();
   const size_t before = registry.revocations().size();
   auto imported = std::make_shared<Imported>();

@@ -356,8 +356,8 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
     daemon_.audit.RecordRefusal(Beginning(), confirmed.error());
     daemon_.audit.Close();
   } else {
-    if (const Result<void> ended = EndAuditRestart(directory_); !ended) {
-      LogError("ending the restart of the audit log", ended.error());
+    if (const Result<void> ended = EndAuditMarks(directory_); !ended) {
+      LogError("removing what the audit log has told", ended.error());
     }
     daemon_.vault = std::move(candidate_);
     daemon_.on_vault_changed();

@@ -23,4 +23,8 @@ struct Context {
   MonotonicTime started;
 };
 
+// Throws `why` to the reader of a property, and has the audit log tell of it; `of`: which object's.
+[[noreturn]] void RefuseReading(Context& context, const policy::Caller& reader,
+                                audit::Event::Detail of, const Error& why);
+
 }  // namespace keyward::bus

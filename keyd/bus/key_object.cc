@@ -29,10 +29,12 @@ KeyObject::~KeyObject() { unregisterAdaptor(); }
 const keyward::Key& KeyObject::key() const { return *context_.daemon.vault->keys().Find(name_); }
 
 const keyward::Key& KeyObject::Shown() {
-  if (!context_.daemon.policy->MaySee(context_.callers.Reader(), name_)) {
-    throw ToBusError(Error(ErrorCode::kPermissionDenied,
-                           "only modules that security.yaml grants this key, and admins, may look "
-                           "at it"));
+  const policy::Caller reader = context_.callers.Reader();
+  if (!context_.daemon.policy->MaySee(reader, name_)) {
+    RefuseReading(context_, reader, {"key", audit::SafeText(name_)},
+                  Error(ErrorCode::kPermissionDenied,
+                        "only modules that security.yaml grants this key, and admins, may look "
+                        "at it"));
   }
   return key();
 }

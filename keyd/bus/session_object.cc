@@ -38,8 +38,9 @@ void SessionObject::CheckCaller() {
 const LiveSession& SessionObject::Shown() {
   const policy::Caller reader = context_.callers.Reader();
   if (reader.uid != session_->info().caller.uid && !context_.daemon.policy->IsAdmin(reader)) {
-    throw ToBusError(Error(ErrorCode::kPermissionDenied,
-                           "only the user that opened a session, and admins, may look at it"));
+    RefuseReading(context_, reader, {"session", session_->info().id},
+                  Error(ErrorCode::kPermissionDenied,
+                        "only the user that opened a session, and admins, may look at it"));
   }
   return *session_;
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
@@ -172,6 +173,23 @@ class AuditTest(AuditTestCase):
         self.assertEqual(told[0]["object"], "web")
         self.service.stop_keyd()
         self.assertEqual([r["detail"].get("refusals") for r in self.events("key.open")][10:], [190])
+
+    @unittest.skipUnless(IS_ROOT, "one user alone is here, who is an admin")
+    def test_reading_what_is_not_granted_is_told(self):
+        self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "hsm")
+        stranger, frontend = self.service.module(STRANGER), self.service.module(FRONTEND)
+        self.service.enrol_pair(*self.PAIR)
+        session = frontend.open_session("s", "frontend-id", "initiator", "backend")
+        for path, interface, name in (("/org/keyward/Keyd1/key/web", "Key", "Versions"),
+                                      (session, "Session", "State")):
+            with self.assertRaises(Refused):
+                stranger.property(path, interface, name)
+        frontend.property(session, "Session", "State")
+        told = self.events("call.refused")
+        self.assertEqual([r["detail"] for r in told], [{"key": "web"}, {"session": int(session.split("/")[-1])}])
+        for record in told:
+            self.assertEqual((record["object"], record["outcome"], record["caller"]),
+                             ("Properties", "PermissionDenied", pwd.getpwnam(STRANGER).pw_uid))
 
     @unittest.skipUnless(IS_ROOT, "one user alone is here, who is an admin")
     def test_only_admins_read_it(self):

@@ -85,6 +85,18 @@ class BackupTest(unittest.TestCase):
         frame = frontend.channel("s", "seal", b"as before", b"")
         self.assertEqual(backend.channel("s", "open", frame)[0], b"as before")
 
+    def assert_restore_is_told(self, target):
+        read = backup_reader.open_with(self.recovery.key, self.backup.read_bytes())
+        records = [json.loads(line) for path in sorted((target.state / "audit").iterdir())
+                   for line in path.read_text().splitlines()]
+        # A policy that was signed before there was a log waits for it.
+        records = [record for record in records if record["event"] != "policy.pcr"]
+        self.assertEqual([record["event"] for record in records[:4]],
+                         ["audit.begin", "service.init", "backup.restore", "service.start"])
+        self.assertEqual(records[2]["object"], read["id"].hex())
+        self.assertEqual(records[2]["detail"], {"created": read["created"], "epoch": read["epoch"]})
+        self.assertFalse((target.state / "restored").exists())
+
     def assert_restores_on(self, kind):
         before = {name: self.source.public_key(name) for name in IDENTITIES}
         self.create()
@@ -93,7 +105,7 @@ class BackupTest(unittest.TestCase):
         target = self.machine(kind)
         said = target.restore(self.backup, self.recovery, "--yes")
         self.assertIn("Lost, as this hardware does not have it: web version 1", said)
-        target.start()
+        self.assert_restore_is_told(target.start())
         self.assertEqual({name: target.public_key(name) for name in IDENTITIES}, before)
         self.assert_talks(target)
         # The name of the lost key is free for a new one, whose number is new.

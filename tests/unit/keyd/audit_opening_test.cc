@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "keyd/audit_events.h"
+#include "keyd/restore_mark.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/audit/audit_fixture.h"
 
@@ -95,13 +96,59 @@ TEST_F(AuditOpeningTest, ARestartKeepsTheFormerLogAndTellsOfIt) {
   // A crash before the store knows of the new log.
   trail_.Close();
   ASSERT_OK(Open());
-  ASSERT_OK(EndAuditRestart(state_.path()));
+  ASSERT_OK(EndAuditMarks(state_.path()));
   Close();
   ASSERT_OK(Open());
   // From here on it is held to what it was again.
   Close();
   fs::remove_all(state_.File("audit"));
   EXPECT_THAT(Open(), FailsWith(ErrorCode::kRolledBack));
+}
+
+const RestoreMark kRestored{.id = "000102030405060708090a0b0c0d0e0f",
+                            .created = WallTime(std::chrono::milliseconds(1234)),
+                            .epoch = 56};
+
+TEST_F(AuditOpeningTest, TheFirstRecordsOfARestoredServiceTellOfItsBackup) {
+  ASSERT_OK(WriteRestoreMark(state_.path(), kRestored));
+  ASSERT_OK(Open());
+  const std::vector<audit::Record> records = Records();
+  ASSERT_EQ(records.size(), 3U);
+  EXPECT_EQ(records[1].event, EventKind::kServiceInit);
+  EXPECT_EQ(records[2].event, EventKind::kBackupRestore);
+  EXPECT_EQ(records[2].caller, std::nullopt);
+  EXPECT_EQ(records[2].object, kRestored.id);
+  EXPECT_EQ(records[2].Number("created"), 1234U);
+  EXPECT_EQ(records[2].Number("epoch"), 56U);
+  ASSERT_OK(EndAuditMarks(state_.path()));
+  EXPECT_FALSE(fs::exists(state_.File("restored")));
+}
+
+TEST_F(AuditOpeningTest, ARestoreIsToldOnceTheStoreKnowsIt) {
+  ASSERT_OK(WriteRestoreMark(state_.path(), kRestored));
+  ASSERT_OK(Open());
+  Close();  // killed before the mark was removed
+  ASSERT_OK(Open());
+  EXPECT_EQ(Records().size(), 3U);
+}
+
+TEST_F(AuditOpeningTest, AMarkThatCannotBeReadTellsOfARestoreAllTheSame) {
+  std::ofstream(state_.File("restored")) << "half of";
+  ASSERT_OK(Open());
+  ASSERT_EQ(Records().size(), 3U);
+  EXPECT_EQ(Records()[2].event, EventKind::kBackupRestore);
+  EXPECT_EQ(Records()[2].object, "");
+}
+
+TEST_F(AuditOpeningTest, ARestoredServiceWhoseLogIsRestartedTellsBoth) {
+  ASSERT_OK(WriteRestoreMark(state_.path(), kRestored));
+  ASSERT_OK(Open());
+  trail_.Close();  // killed before the store knew of the log
+  ASSERT_OK(RestartAudit(state_.path()));
+  ASSERT_OK(Open());
+  ASSERT_EQ(Records().size(), 3U);
+  EXPECT_EQ(Records()[1].event, EventKind::kAuditRestart);
+  EXPECT_EQ(Records()[2].object, kRestored.id);
 }
 
 TEST_F(AuditOpeningTest, SeveralRestartsKeepEveryLog) {

@@ -1,17 +1,15 @@
 #include "keyd/journal.h"
 
-#include <sys/resource.h>
-
-#include <csignal>
-
 #include "keyd/audit_events.h"
 #include "tests/unit/audit/audit_fixture.h"
+#include "tests/unit/keyd/no_space.h"
 #include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
 namespace {
 
 using testing_support::FailsWith;
+using testing_support::NoSpace;
 using testing_support::TestStore;
 
 class JournalTest : public ::testing::Test {
@@ -212,27 +210,7 @@ TEST_F(JournalTest, ARevocationHoldsEvenIfItCannotBeTold) {
   EXPECT_EQ(Modules(), 1U);
 }
 
-// While it lives, no file grows: neither the store's log nor what is set aside. The audit log is
-// elsewhere.
-class NoSpace {
- public:
-  NoSpace() : old_(std::signal(SIGXFSZ, SIG_IGN)) {
-    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
-    const rlimit none{.rlim_cur = 1, .rlim_max = before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
-  }
-  NoSpace(const NoSpace&) = delete;
-  NoSpace& operator=(const NoSpace&) = delete;
-  ~NoSpace() {
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0);
-    EXPECT_NE(std::signal(SIGXFSZ, old_), SIG_ERR);
-  }
-
- private:
-  rlimit before_{};
-  void (*old_)(int);
-};
-
+// The audit log is elsewhere.
 TEST_F(JournalTest, AChangeThatIsToldAndNotWrittenIsToldAgain) {
   const Journal::Outcome outcome = [&] {
     const NoSpace full;

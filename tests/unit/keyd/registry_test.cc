@@ -4,6 +4,8 @@
 
 #include "core/encoding.h"
 #include "tests/support/matchers.h"
+#include "tests/unit/audit/audit_fixture.h"
+#include "tests/unit/keyd/no_space.h"
 #include "tests/unit/keyd/test_store.h"
 
 namespace keyward {
@@ -187,6 +189,63 @@ TEST_F(RegistryTest, AnImportedListAddsWhatIsNew) {
     EXPECT_FALSE(registry_->IsRevoked(PeerKey(2)));
     registry_ = Read();
   }
+}
+
+// What was revoked while nothing could be written is written when it is revoked again.
+TEST_F(RegistryTest, ARevocationThatWasNotWrittenCanBeRepeated) {
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  const auto revoke = [&] {
+    return Run([&](const auto& done) { registry_->RevokePeer("remote", kNow, kCaller, done); });
+  };
+  {
+    const testing_support::NoSpace full;
+    EXPECT_THAT(revoke(), FailsWith(ErrorCode::kIo));
+  }
+  EXPECT_TRUE(registry_->IsRevoked(PeerKey(1)));
+  EXPECT_EQ(Read()->revocations().size(), 0U);
+  EXPECT_OK(revoke());
+  EXPECT_TRUE(Read()->IsRevoked(PeerKey(1)));
+  EXPECT_EQ(Read()->PeerKey("remote"), nullptr);
+  EXPECT_THAT(revoke(), FailsWith(ErrorCode::kNotFound));
+}
+
+TEST_F(RegistryTest, AListThatWasNotWrittenCanBeImportedAgain) {
+  const std::vector<Revocation> list{
+      {.fingerprint = FingerprintOf(PeerKey(1)), .name = "theirs", .version = 2, .at = kNow}};
+  const auto import = [&] {
+    return Run([&](const auto& done) { registry_->Import(list, Fingerprint{7}, kCaller, done); });
+  };
+  {
+    const testing_support::NoSpace full;
+    EXPECT_THAT(import(), FailsWith(ErrorCode::kIo));
+  }
+  EXPECT_EQ(Read()->revocations().size(), 0U);
+  EXPECT_OK(import());
+  EXPECT_EQ(Read()->revocations().size(), 1U);
+  EXPECT_OK(import());
+  EXPECT_EQ(Read()->revocations().size(), 1U);
+}
+
+TEST_F(RegistryTest, WhatIsRevokedIsToldAsThat) {
+  testing_support::FaultyDisk log;
+  stored_.MoveAudit(log);
+  const auto revoke = [&] {
+    return Run([&](const auto& done) { registry_->RevokePeer("remote", kNow, kCaller, done); });
+  };
+  EXPECT_THAT(revoke(), FailsWith(ErrorCode::kNotFound));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  ASSERT_OK(revoke());
+  const std::vector<audit::Record> records = testing_support::RecordsOf(log.Contents());
+  ASSERT_GE(records.size(), 3U);
+  const audit::Record& refused = records[records.size() - 3];
+  EXPECT_EQ(refused.event, audit::EventKind::kPeerRevoke);
+  EXPECT_EQ(refused.failed, ErrorCode::kNotFound);
+  const audit::Record& told = records.back();
+  EXPECT_EQ(told.event, audit::EventKind::kPeerRevoke);
+  EXPECT_EQ(told.caller, kCaller);
+  EXPECT_EQ(told.object, "remote");
+  EXPECT_EQ(told.failed, std::nullopt);
+  EXPECT_EQ(told.Text("fingerprint"), ToHex(FingerprintOf(PeerKey(1))));
 }
 
 }  // namespace
