@@ -150,8 +150,8 @@ class KeyRingFixture : public ::testing::Test {
   }
   CustodianPool& pool() { return *pools_.at("hsm"); }
 
-  testing_support::TestStore stored_;
   testing_support::FakeClock clock_;
+  testing_support::TestStore stored_{&clock_};
   SystemRng rng_;
   fakes::FakeHardware hardware_;
   testing_support::CustodianHooks hooks_;

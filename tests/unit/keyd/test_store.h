@@ -18,7 +18,9 @@ namespace keyward::testing_support {
 
 class TestStore {
  public:
-  TestStore() : master_(MasterKey::Make(rng_).value()) {
+  // `clock`, which outlives it, is the audit log's.
+  explicit TestStore(const Clock* clock = nullptr)
+      : master_(MasterKey::Make(rng_).value()), trail_(clock == nullptr ? clock_ : *clock, rng_) {
     Take(Store::Create(path(), Keys(), rng_, counter_, {}));
   }
   // As after the end of the process.
@@ -94,7 +96,7 @@ class TestStore {
   SystemRng rng_;
   MasterKey master_;
   FakeClock clock_;
-  AuditTrail trail_{clock_, rng_};
+  AuditTrail trail_;
   FaultyDisk* disk_ = nullptr;
   uint64_t counter_ = 7;
   bool available_ = true;
