@@ -1,21 +1,15 @@
 #include "audit/chain.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <string>
 
+#include "core/blake2b.h"
 #include "core/encoding.h"
 
 namespace keyward::audit {
 
-Hash HashOf(std::string_view line) {
-  Hash hash;
-  const ByteView bytes = AsBytes(line);
-  // Fails only for lengths that it does not have.
-  crypto_generichash(hash.data(), hash.size(), bytes.data(), bytes.size(), nullptr, 0);
-  return hash;
-}
+Hash HashOf(std::string_view line) { return Blake2b(AsBytes(line)); }
 
 Hash Genesis(const LogId& id) { return HashOf("Keyward audit log v1\nlog " + ToHex(id) + "\n"); }
 

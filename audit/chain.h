@@ -10,7 +10,7 @@
 
 namespace keyward::audit {
 
-using Hash = std::array<uint8_t, 32>;   // BLAKE2b-256 (RFC 7693), without a key
+using Hash = std::array<uint8_t, 32>;   // BLAKE2b-256, without a key
 using LogId = std::array<uint8_t, 16>;  // random, as long as the log lives
 
 // A place in the chain: the sequence number of a record, and the hash of its line.

@@ -17,12 +17,6 @@ constexpr uint64_t kRoom = 3 * kMaxLine;
 
 bool IsExhausted(const Error& error) { return error.code() == ErrorCode::kResourceExhausted; }
 
-Hash FingerprintOf(const PublicKey& key) {
-  Hash fingerprint;
-  std::ranges::copy(key.Fingerprint(), fingerprint.begin());
-  return fingerprint;
-}
-
 }  // namespace
 
 Result<Log> Log::Open(const std::filesystem::path& folder, const Clock& clock, Rng& rng,
@@ -215,7 +209,7 @@ Result<void> Log::AddCheckpoint(ByteView signature, const PublicKey& key) {
   Record record;
   record.event = EventKind::kAuditCheckpoint;
   record.checkpoint = Checkpoint{
-      .log = id_, .through = *to_sign_, .key = FingerprintOf(key), .signature = ToBytes(signature)};
+      .log = id_, .through = *to_sign_, .key = key.Fingerprint(), .signature = ToBytes(signature)};
   KEYWARD_TRY(Add({std::move(record)}, Space::kAhead));
   signed_through_ = to_sign_->seq;
   unsigned_records_ = between;

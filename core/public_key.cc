@@ -195,8 +195,9 @@ std::string PublicKey::ToPem() const {
   return {text, static_cast<size_t>(size)};
 }
 
-Bytes PublicKey::Fingerprint() const {
-  Bytes digest(crypto_hash_sha256_BYTES);
+Fingerprint PublicKey::Fingerprint() const {
+  keyward::Fingerprint digest{};
+  static_assert(digest.size() == crypto_hash_sha256_BYTES);
   crypto_hash_sha256(digest.data(), spki_.data(), spki_.size());  // cannot fail
   return digest;
 }

@@ -1,6 +1,7 @@
 // A public key in the one form that every tool reads: X.509 SubjectPublicKeyInfo.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@
 namespace keyward {
 
 inline constexpr size_t kMaxPem = size_t{64} * 1024;
+
+using Fingerprint = std::array<uint8_t, 32>;  // SHA-256 of a SubjectPublicKeyInfo
 
 // Immutable; copy freely; any thread.
 class PublicKey {
@@ -33,8 +36,7 @@ class PublicKey {
   Result<Bytes> RawEd25519() const;
   // "-----BEGIN PUBLIC KEY-----..."
   std::string ToPem() const;
-  // SHA-256 of the SPKI.
-  Bytes Fingerprint() const;
+  keyward::Fingerprint Fingerprint() const;
 
   // Signatures are: Ed25519 64 bytes; ECDSA DER Ecdsa-Sig-Value (RFC 3279); RSA-PSS 256 bytes. The
   // message is whole: hashing is the algorithm's own. Errors: kAuthenticationFailed.

@@ -131,12 +131,6 @@ Result<void> CheckSignature(std::string_view composed, std::string_view line,
 
 }  // namespace
 
-Fingerprint FingerprintOf(const PublicKey& key) {
-  Fingerprint fingerprint{};
-  std::ranges::copy(key.Fingerprint(), fingerprint.begin());
-  return fingerprint;
-}
-
 std::string Compose(const RevocationList& list) {
   std::string text =
       fmt::format("{}\nissued {} epoch {}\n", kFirstLine, FormatTimestamp(list.issued), list.epoch);

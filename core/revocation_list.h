@@ -25,10 +25,6 @@ namespace keyward {
 
 inline constexpr size_t kMaxRevocationList = size_t{4} << 20;  // bytes, signature included
 
-using Fingerprint = std::array<uint8_t, 32>;  // SHA-256 of a SubjectPublicKeyInfo
-
-Fingerprint FingerprintOf(const PublicKey& key);
-
 struct Revocation {
   Fingerprint fingerprint;
   std::string name;      // of the key or peer where it was revoked: [a-z0-9._-]{1,64}

@@ -95,10 +95,6 @@ Result<uint32_t> RemoveEither(AdminClient& admin, const std::string& name) {
   return found->kind == "peer" ? admin.RemovePeer(name) : admin.RemoveModule(name);
 }
 
-Result<uint32_t> RevokeEither(AdminClient& admin, const std::string& name) {
-  return admin.RevokeModule(name);
-}
-
 using EndCall = Result<uint32_t> (*)(AdminClient& admin, const std::string& name);
 
 // `what` is about to happen to 'name', which then is `participle`.
@@ -191,7 +187,7 @@ void AddModuleCommands(CLI::App& app, Shell& shell) {
              "A module's identity key is revoked with all its versions. A peer's key can never be\n"
              "enrolled again. Both are in the list of 'keyctl key revocations'.\n\n"
              "Examples:\n  keyctl module revoke frontend\n  keyctl module revoke sensor-7 --yes",
-             RevokeEither});
+             [](AdminClient& admin, const std::string& name) { return admin.RevokeModule(name); }});
 }
 
 }  // namespace keyward::keyctl

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "keyctl/file.h"
@@ -29,7 +30,9 @@ class SilentTerminal {
     is_silent_ = tcsetattr(fd_, TCSAFLUSH, &silent) == 0;
   }
   ~SilentTerminal() {
-    if (is_silent_) tcsetattr(fd_, TCSAFLUSH, &before_);
+    if (is_silent_ && tcsetattr(fd_, TCSAFLUSH, &before_) != 0) {
+      std::fputs("keyctl: the terminal shows nothing any more: run 'stty echo'\n", stderr);
+    }
   }
   SilentTerminal(const SilentTerminal&) = delete;
   SilentTerminal& operator=(const SilentTerminal&) = delete;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "keyd/ask.h"
 #include "keyd/audit_events.h"
 #include "keyd/log.h"
 
@@ -19,11 +20,8 @@ Result<GeneratedKey> GenerateOn(Custodian& custodian, const KeyRecord& key, cons
 }
 
 // What it does to end a key: `references` are its versions, `unrecorded` what failed ones left.
-Result<void> DestroyOn(const Result<Custodian*>& custodian,
-                       const std::vector<KeyReference>& references,
+Result<void> DestroyOn(Signer& signer, const std::vector<KeyReference>& references,
                        const std::vector<KeyId>& unrecorded) {
-  if (!custodian) return Fail(custodian.error());
-  Signer& signer = (*custodian)->signer();
   for (const KeyReference& reference : references) KEYWARD_TRY(signer.DestroyKey(reference));
   if (unrecorded.empty()) return {};
   return signer.DestroyUnrecorded(unrecorded);
@@ -81,12 +79,6 @@ Error OnlyUntilRestart(const Error& why) {
       .WithCause(why.cause());
 }
 
-template <class T>
-Result<void> Outcome(const Result<T>& result) {
-  if (!result) return Fail(result.error());
-  return {};
-}
-
 }  // namespace
 
 void Key::Add(std::shared_ptr<KeyVersion> version) {
@@ -138,7 +130,7 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
     CustodianPool& pool = ConfiguredOrNot(key.custodian);
     clock_.NotBefore(std::max(version.created, version.activated.value_or(version.created)));
     if (version.state == VersionState::kPending && version.spki.empty()) {
-      NoteRemains(version, key.custodian);
+      remains_->Note(version, key.custodian);
       continue;
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
@@ -193,7 +185,7 @@ void KeyRing::Generate(const KeyRecord& key, uint32_t caller, const VersionDone&
   if (const Result<void> fits = CheckCustody(key); !fits) {
     return done(Refuse(request, key.name, fits.error()));
   }
-  if (HasRemains(key.name)) return done(Refuse(request, key.name, NameNotFreeYet()));
+  if (!remains_->Of(key.name).empty()) return done(Refuse(request, key.name, NameNotFreeYet()));
   KeyRecord fresh = key;
   fresh.next_version = known == nullptr ? 1 : known->record.next_version;
   MakeVersion(std::move(fresh), Then::kActivate, request, done);
@@ -315,25 +307,18 @@ void KeyRing::MakeVersion(KeyRecord key, Then then, const Request& request,
   const Result<VersionRecord> version = Announce(key);
   if (!version) return done(Refuse(request, key.name, version.error()));
   in_progress_[key.name] = false;
-  auto finish = [weak = weak_from_this(), post = parts_.post, key, version = *version, then,
-                 request, done](Result<GeneratedKey> made) {
-    post([weak, key, version, then, request, done, made = std::move(made)] {
-      if (const auto self = weak.lock()) {
-        return self->OnGenerated(key, version, then, request, made, done);
-      }
-      done(Fail(SealedMeanwhile()));
-    });
-  };
-  const Result<void> queued = pool->Submit(
-      request.caller,
-      [key, id = version->id, finish, rng = &parts_.rng](Result<Custodian*> custodian) {
-        Result<GeneratedKey> generated = custodian ? GenerateOn(**custodian, key, id, *rng)
-                                                   : Result<GeneratedKey>(Fail(custodian.error()));
-        Result<void> outcome = Outcome(generated);
-        finish(std::move(generated));
-        return outcome;
+  Ask<GeneratedKey>(
+      *pool, request.caller, parts_.post,
+      [key, id = version->id, rng = &parts_.rng](Custodian& custodian) {
+        return GenerateOn(custodian, key, id, *rng);
+      },
+      [weak = weak_from_this(), key, version = *version, then, request,
+       done](const Result<GeneratedKey>& made) {
+        if (const auto self = weak.lock()) {
+          return self->OnGenerated(key, version, then, request, made, done);
+        }
+        done(Fail(SealedMeanwhile()));
       });
-  if (!queued) finish(Fail(queued.error()));
 }
 
 void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
@@ -394,8 +379,8 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
 // has it still. The sweep asks it before the announcement is forgotten.
 void KeyRing::GiveUp(const KeyRecord& key, const VersionRecord& version) {
   in_progress_.erase(key.name);
-  NoteRemains(version, key.custodian);
-  SweepPending(*PoolOf(key.custodian));
+  remains_->Note(version, key.custodian);
+  remains_->Sweep(*PoolOf(key.custodian));
 }
 
 Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t version,
@@ -459,29 +444,21 @@ void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t
         references.push_back(each->reference());
       }
     }
-    for (const auto& [id, remains] : remains_) {
-      if (remains.key == name && version == 0) unrecorded.push_back(id);
-    }
+    if (version == 0) unrecorded = remains_->Of(name);
   }
   in_progress_[name] = false;
-  auto finish = [weak = weak_from_this(), post = parts_.post, name, version, request,
-                 done](Result<void> destroyed) {
-    post([weak, name, version, request, done, destroyed = std::move(destroyed)] {
-      const auto self = weak.lock();
-      if (self == nullptr) return done(Fail(SealedMeanwhile()));
-      if (destroyed) return self->OnDestroyed(name, version, request.caller, done);
-      self->in_progress_.erase(name);
-      done(self->Refuse(request, name, destroyed.error()));
-    });
-  };
-  const Result<void> queued =
-      PoolOf(found->record.custodian)
-          ->Submit(caller, [references, unrecorded, finish](Result<Custodian*> custodian) {
-            Result<void> destroyed = DestroyOn(custodian, references, unrecorded);
-            finish(destroyed);
-            return destroyed;
-          });
-  if (!queued) finish(Fail(queued.error()));
+  Ask<void>(
+      *PoolOf(found->record.custodian), caller, parts_.post,
+      [references, unrecorded](Custodian& custodian) {
+        return DestroyOn(custodian.signer(), references, unrecorded);
+      },
+      [weak = weak_from_this(), name, version, request, done](const Result<void>& destroyed) {
+        const auto self = weak.lock();
+        if (self == nullptr) return done(Fail(SealedMeanwhile()));
+        if (destroyed) return self->OnDestroyed(name, version, request.caller, done);
+        self->in_progress_.erase(name);
+        done(self->Refuse(request, name, destroyed.error()));
+      });
 }
 
 void KeyRing::OnDestroyed(const std::string& name, uint32_t version, uint32_t caller,
@@ -501,9 +478,7 @@ void KeyRing::OnDestroyed(const std::string& name, uint32_t version, uint32_t ca
           each->MarkDestroyed();
           Tell(*each);
         }
-        if (one == nullptr) {
-          std::erase_if(remains_, [&](const auto& left) { return left.second.key == name; });
-        }
+        if (one == nullptr) remains_->Forget(name);
         if (outcome.result) return done({});
         done(Fail(Unconfirmed(outcome.result.error())));
       });
@@ -559,53 +534,6 @@ std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() c
 void KeyRing::Seal() {
   for (const auto& [name, key] : keys_) {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) version->Seal();
-  }
-}
-
-bool KeyRing::HasRemains(std::string_view key) const {
-  return std::ranges::any_of(remains_, [&](const auto& each) { return each.second.key == key; });
-}
-
-void KeyRing::NoteRemains(const VersionRecord& version, const std::string& custodian) {
-  remains_.insert_or_assign(version.id, Remains{.key = version.key, .custodian = custodian});
-}
-
-void KeyRing::SweepPending(CustodianPool& pool) {
-  std::vector<KeyId> ids;
-  for (const auto& [id, remains] : remains_) {
-    if (remains.custodian == pool.name() && !remains.being_swept) ids.push_back(id);
-  }
-  if (ids.empty()) return;
-  // A commit whose last step failed may be whole on disk all the same, with a version that the next
-  // start would take for an active one. Another commit takes its place before the key goes.
-  const Result<void> settled = parts_.journal.Note([](StoreWriter&) -> Result<void> { return {}; });
-  if (!settled) return;  // until the next time that the custodian serves
-  for (const KeyId& id : ids) remains_.at(id).being_swept = true;
-  auto finish = [weak = weak_from_this(), post = parts_.post, ids](Result<void> swept) {
-    post([weak, ids, swept = std::move(swept)] {
-      if (const auto self = weak.lock()) self->EndSweep(ids, swept);
-    });
-  };
-  const Result<void> queued =
-      pool.Submit(0, [ids, finish](Result<Custodian*> custodian) -> Result<void> {
-        Result<void> swept = custodian ? (*custodian)->signer().DestroyUnrecorded(ids)
-                                       : Result<void>(Fail(custodian.error()));
-        finish(swept);
-        return swept;
-      });
-  if (!queued) finish(Fail(queued.error()));
-}
-
-void KeyRing::EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept) {
-  for (const KeyId& id : ids) {
-    const auto remains = remains_.find(id);
-    if (remains == remains_.end()) continue;  // its key was destroyed meanwhile
-    const auto forget = [&id](StoreWriter& store) { return store.ForgetPending(id); };
-    if (swept && parts_.journal.Note(forget)) {
-      remains_.erase(remains);
-    } else {
-      remains->second.being_swept = false;  // until the next time that the custodian serves
-    }
   }
 }
 

@@ -13,6 +13,7 @@
 #include "keyd/journal.h"
 #include "keyd/key_version.h"
 #include "keyd/lifecycle_clock.h"
+#include "keyd/remains.h"
 #include "policy/policy.h"
 
 namespace keyward {
@@ -108,14 +109,17 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void Seal();
 
   // Has the custodian remove what a crash left of announced versions. For when `pool` serves.
-  void SweepPending(CustodianPool& pool);
+  void SweepPending(CustodianPool& pool) { remains_->Sweep(pool); }
   // Retires the versions whose grace period is over. What the disk does not take is written later;
   // it is retired all the same, then and after every start.
   void EndGracePeriods();
   WallTime Now() const { return clock_.Now(); }
 
  private:
-  explicit KeyRing(Parts parts) : parts_(std::move(parts)), clock_(parts_.clock) {}
+  explicit KeyRing(Parts parts)
+      : parts_(std::move(parts)),
+        remains_(std::make_shared<Remains>(parts_.journal, parts_.post)),
+        clock_(parts_.clock) {}
 
   enum class Then : uint8_t { kWait, kActivate };  // with a version that was made
   // What was asked for, as the audit log tells it.
@@ -147,23 +151,13 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void Tell(const KeyVersion& version) const;
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
-  bool HasRemains(std::string_view key) const;
-  void NoteRemains(const VersionRecord& version, const std::string& custodian);
-  void EndSweep(const std::vector<KeyId>& ids, const Result<void>& swept);
   WallTime GraceFromNow(std::string_view key) const;
-
-  // An announced version that came to nothing, until its custodian has removed what there is of it.
-  struct Remains {
-    std::string key;
-    std::string custodian;
-    bool being_swept = false;
-  };
 
   Parts parts_;
   std::map<std::string, Key, std::less<>> keys_;
   // Names whose next version is being made, or that go; true once revoked meanwhile.
   std::map<std::string, bool, std::less<>> in_progress_;
-  std::map<KeyId, Remains> remains_;
+  std::shared_ptr<Remains> remains_;
   LifecycleClock clock_;
   std::set<KeyId> unrecorded_ends_;  // of grace periods
   bool recording_ends_ = false;

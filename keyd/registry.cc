@@ -131,7 +131,7 @@ void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller
                           const Done& done) {
   audit::Event event = MakeEvent(EventKind::kPeerRevoke, caller, name);
   if (const auto peer = peers_.find(name); peer != peers_.end()) {
-    Owe({{.fingerprint = FingerprintOf(peer->second), .name = name, .version = 0, .at = now}, {}});
+    Owe({{.fingerprint = peer->second.Fingerprint(), .name = name, .version = 0, .at = now}, {}});
     peers_.erase(peer);
   }
   const RevocationRecord* const owed = OwedOf(name);  // by now, or since an attempt before

@@ -49,7 +49,7 @@ class Registry {
   const std::string* IdentityOf(std::string_view module) const;
   // Null when there is no such remote peer. Whether its key IsRevoked is another question.
   const PublicKey* PeerKey(std::string_view peer) const;
-  bool IsRevoked(const PublicKey& key) const { return revoked_.contains(FingerprintOf(key)); }
+  bool IsRevoked(const PublicKey& key) const { return revoked_.contains(key.Fingerprint()); }
   // But for the versions of the keys that are kept here.
   const std::vector<RevocationRecord>& revocations() const { return revocations_; }
 

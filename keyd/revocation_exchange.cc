@@ -10,7 +10,7 @@ namespace keyward {
 namespace {
 
 RevocationRecord RecordOf(const KeyVersion& version, WallTime at) {
-  return {{.fingerprint = FingerprintOf(version.public_key()),
+  return {{.fingerprint = version.public_key().Fingerprint(),
            .name = version.key().name,
            .version = version.number(),
            .at = at},
@@ -75,7 +75,7 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
   const auto later = [post = daemon_.post, tell](const Result<void>& recorded) {
     post([tell, recorded] { tell(recorded); });
   };
-  registry.Import(list->revocations, FingerprintOf(signer), caller, later);
+  registry.Import(list->revocations, signer.Fingerprint(), caller, later);
   imported->added = static_cast<uint32_t>(registry.revocations().size() - before);
   imported->sessions_ended = EndWithRevokedPeers(registry);
   RevokeVersions((*vault)->keys(), registry, caller);

@@ -1,7 +1,6 @@
 #include "keyd/store_mac.h"
 
-#include <sodium.h>
-
+#include "core/blake2b.h"
 #include "core/encoding.h"
 #include "keyd/store_statement.h"
 
@@ -10,22 +9,11 @@ namespace {
 
 constexpr std::string_view kDomain = "keyward store 1";
 
-// Keyed BLAKE2b, whose state is as good as the key.
 class Mac {
  public:
-  explicit Mac(const SecretBytes& key) {
-    const ByteView bytes = key.RevealSecret();
-    // Of no key at all libsodium would make a hash that everybody can make.
-    works_ = bytes.size() == kKeySize &&
-             crypto_generichash_init(&state_, bytes.data(), bytes.size(), sizeof(StoreMac)) == 0;
-  }
-  ~Mac() { sodium_memzero(&state_, sizeof(state_)); }
-  Mac(const Mac&) = delete;
-  Mac& operator=(const Mac&) = delete;
+  explicit Mac(const SecretBytes& key) : mac_(key) {}
 
-  void Add(ByteView bytes) {
-    works_ = works_ && crypto_generichash_update(&state_, bytes.data(), bytes.size()) == 0;
-  }
+  void Add(ByteView bytes) { mac_.Add(bytes); }
   // A value: its type ('N' nothing, 'I' integer, 'T' text, 'B' bytes), its length, itself.
   void AddValue(char type, ByteView bytes) {
     Add(Writer()
@@ -36,19 +24,10 @@ class Mac {
   }
   void AddNumber(uint64_t number) { AddValue('I', Writer().Integer(number).Take()); }
   // Errors: kInternal.
-  Result<StoreMac> Finish() {
-    StoreMac mac{};
-    if (!works_ || crypto_generichash_final(&state_, mac.data(), mac.size()) != 0) {
-      return Fail(ErrorCode::kInternal, "making the MAC of the stored state failed");
-    }
-    return mac;
-  }
+  Result<StoreMac> Finish() { return mac_.End(); }
 
  private:
-  static constexpr size_t kKeySize = 32;
-
-  bool works_ = false;
-  crypto_generichash_state state_{};
+  Blake2bMac mac_;
 };
 
 Result<void> AddColumn(const Statement& row, int column, Mac& mac) {

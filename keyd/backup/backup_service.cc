@@ -10,7 +10,6 @@
 #include "keyd/ask.h"
 #include "keyd/audit_events.h"
 #include "keyd/backup/gathering.h"
-#include "keyd/backup/mac.h"
 #include "keyd/backup/restore.h"
 #include "keyd/log.h"
 #include "keyd/version.h"
@@ -155,8 +154,10 @@ void BackupService::Check(const BackupClaim& claim, uint32_t caller,
   if (!own) return done(Fail(own.error()));
   const Result<std::optional<LatestBackup>> latest = Latest();
   if (!latest) LogError("which backup is the latest is not known", latest.error());
-  auto standing = std::make_shared<BackupStanding>(BackupStanding{
-      .is_own = Equal(*own, claim.origin), .latest = latest.value_or(std::nullopt), .proofs = {}});
+  auto standing =
+      std::make_shared<BackupStanding>(BackupStanding{.is_own = EqualHashes(*own, claim.origin),
+                                                      .latest = latest.value_or(std::nullopt),
+                                                      .proofs = {}});
   auto left = std::make_shared<size_t>(1);
   const auto one_done = [standing, left, done] {
     if (--*left == 0) done(std::move(*standing));

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/blake2b.h"
 #include "core/encoding.h"
 #include "core/public_key.h"
-#include "keyd/backup/mac.h"
 #include "keyd/backup/manifest.h"
 
 namespace keyward::backup {
@@ -21,14 +21,15 @@ Bytes EncodeTrailer(const BackupDigest& origin, const Seal& seal) {
   return Writer().Raw(origin).Field<uint16_t>(seal.signer).Field<uint16_t>(seal.signature).Take();
 }
 
-BackupDigest MacOf(const BackupDigest& digest, ByteView trailer, const SecretBytes& mac_key) {
-  return RunningMac(mac_key).Add(AsBytes(kMacLabel)).Add(digest).Add(trailer).End();
+Result<BackupDigest> MacOf(const BackupDigest& digest, ByteView trailer,
+                           const SecretBytes& mac_key) {
+  return Blake2bMac(mac_key).Add(AsBytes(kMacLabel)).Add(digest).Add(trailer).End();
 }
 
 // Reads pieces, and adds what it has read to a MAC.
 class MacReader {
  public:
-  MacReader(const Source& source, RunningMac& mac) : source_(source), mac_(mac) {}
+  MacReader(const Source& source, Blake2bMac& mac) : source_(source), mac_(mac) {}
 
   Result<void> Fill(MutableBytes out) {
     KEYWARD_TRY(source_(out));
@@ -66,7 +67,7 @@ class MacReader {
 
  private:
   const Source& source_;
-  RunningMac& mac_;
+  Blake2bMac& mac_;
 };
 
 Result<Bytes> ReadField(const Source& source) {
@@ -110,8 +111,7 @@ Result<void> WriteSecret(const KeyId& id, const SecretBytes& secret, const Sink&
 }  // namespace
 
 Result<BackupDigest> OriginOf(const BackupDigest& digest, const SecretBytes& backup_key) {
-  if (backup_key.empty()) return Fail(ErrorCode::kInternal, "there is no key for backups");
-  return RunningMac(backup_key).Add(AsBytes(kOriginLabel)).Add(digest).End();
+  return Blake2bMac(backup_key).Add(AsBytes(kOriginLabel)).Add(digest).End();
 }
 
 Bytes StatementOf(const BackupDigest& digest) {
@@ -132,7 +132,7 @@ Result<BackupDigest> ContentWriter::WriteBody(const Manifest& manifest, const Se
     return Fail(ErrorCode::kTooLarge, "there are more keys than one backup can hold");
   }
   KEYWARD_ASSIGN(const Bytes public_part, EncodeManifest(manifest));
-  RunningMac mac(mac_key_);
+  Blake2bMac mac(mac_key_);
   const Sink both = [&](ByteView bytes) {
     mac.Add(bytes);
     return sink(bytes);
@@ -143,7 +143,7 @@ Result<BackupDigest> ContentWriter::WriteBody(const Manifest& manifest, const Se
   KEYWARD_TRY(both(Writer().Field<uint32_t>(public_part).Take()));
   KEYWARD_TRY(both(Writer().Integer(static_cast<uint32_t>(secrets.size())).Take()));
   for (const auto& [id, secret] : secrets) KEYWARD_TRY(WriteSecret(id, secret, both));
-  digest_ = mac.End();
+  KEYWARD_ASSIGN(digest_, mac.End());
   return digest_;
 }
 
@@ -151,7 +151,8 @@ Result<void> ContentWriter::WriteTrailer(const BackupDigest& origin, const Seal&
                                          const Sink& sink) {
   const Bytes trailer = EncodeTrailer(origin, seal);
   KEYWARD_TRY(sink(trailer));
-  return sink(MacOf(digest_, trailer, mac_key_));
+  KEYWARD_ASSIGN(const BackupDigest mac, MacOf(digest_, trailer, mac_key_));
+  return sink(mac);
 }
 
 Result<Content> ReadContent(const HeaderDigest& header, const Source& source) {
@@ -160,18 +161,19 @@ Result<Content> ReadContent(const HeaderDigest& header, const Source& source) {
   KEYWARD_TRY(CheckHead(head));
   KEYWARD_ASSIGN(SecretBytes mac_key, SecretBytes::Create(kMacKeySize));
   KEYWARD_TRY(source(mac_key.RevealSecretForWriting()));
-  RunningMac mac(mac_key);
+  Blake2bMac mac(mac_key);
   mac.Add(header).Add(head);
   MacReader in(source, mac);
   KEYWARD_ASSIGN(const Bytes public_part, in.PublicPart());
   Content content{};
   KEYWARD_ASSIGN(content.secrets, in.SecretPart());
-  content.digest = mac.End();
+  KEYWARD_ASSIGN(content.digest, mac.End());
   KEYWARD_TRY(ReadTrailer(source, content));
   BackupDigest written{};
   KEYWARD_TRY(source(written));
   const Bytes trailer = EncodeTrailer(content.origin, content.seal);
-  if (!Equal(written, MacOf(content.digest, trailer, mac_key))) return Fail(Altered("the MAC"));
+  KEYWARD_ASSIGN(const BackupDigest expected, MacOf(content.digest, trailer, mac_key));
+  if (!EqualHashes(written, expected)) return Fail(Altered("the MAC"));
   KEYWARD_TRY(CheckSeal(content.seal, content.digest));
   KEYWARD_ASSIGN(content.manifest, DecodeManifest(public_part));
   return content;

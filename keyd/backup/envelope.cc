@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/rsa.h>
-#include <sodium.h>
 
 #include <algorithm>
 #include <utility>
@@ -29,9 +28,7 @@ Result<Bytes> DerOf(const CMS_ContentInfo* cms) {
 // Of `cms` while its ciphertext is empty.
 Result<HeaderDigest> HeaderOf(const CMS_ContentInfo* cms) {
   KEYWARD_ASSIGN(const Bytes der, DerOf(cms));
-  HeaderDigest digest{};
-  crypto_generichash(digest.data(), digest.size(), der.data(), der.size(), nullptr, 0);
-  return digest;
+  return Blake2b(der);
 }
 
 Result<void> AddRecipient(CMS_ContentInfo* cms, const RecoveryCertificate& certificate) {

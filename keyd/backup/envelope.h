@@ -9,9 +9,9 @@
 #include <openssl/bio.h>
 #include <openssl/cms.h>
 
-#include <array>
 #include <span>
 
+#include "core/blake2b.h"
 #include "core/openssl_ptr.h"
 #include "keyd/backup/recovery_key.h"
 
@@ -21,7 +21,7 @@ inline constexpr size_t kMaxBackup = size_t{16} * 1024 * 1024;  // bytes
 
 using CmsPtr = OsslPtr<CMS_ContentInfo, CMS_ContentInfo_free>;
 using ChainPtr = OsslPtr<BIO, BIO_free_all>;
-using HeaderDigest = std::array<uint8_t, 32>;
+using HeaderDigest = Hash256;
 
 // An envelope that is being filled. Plaintext that it takes goes into the cipher, and is kept
 // nowhere.

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "core/blake2b.h"
 #include "core/encoding.h"
 #include "core/file.h"
-#include "keyd/backup/mac.h"
 
 namespace keyward::backup {
 namespace {
@@ -25,8 +25,8 @@ Bytes Encode(const LatestBackup& latest) {
       .Take();
 }
 
-Mac MacOf(ByteView encoded, const SecretBytes& key) {
-  return RunningMac(key).Add(AsBytes(kLabel)).Add(encoded).End();
+Result<Hash256> MacOf(ByteView encoded, const SecretBytes& key) {
+  return Blake2bMac(key).Add(AsBytes(kLabel)).Add(encoded).End();
 }
 
 Result<LatestBackup> Parse(ByteView file, const SecretBytes& key) {
@@ -40,8 +40,9 @@ Result<LatestBackup> Parse(ByteView file, const SecretBytes& key) {
   std::ranges::copy(digest, latest.digest.begin());
   latest.created = WallTime(std::chrono::milliseconds(created));
   const Bytes encoded = Encode(latest);
+  KEYWARD_ASSIGN(const Hash256 mac, MacOf(encoded, key));
   if (file.size() > encoded.size() && std::ranges::equal(file.first(encoded.size()), encoded) &&
-      Equal(in.Rest(), MacOf(encoded, key))) {
+      EqualHashes(in.Rest(), mac)) {
     return latest;
   }
   return Fail(ErrorCode::kMalformed, "not a last-backup file of this service");
@@ -52,7 +53,8 @@ Result<LatestBackup> Parse(ByteView file, const SecretBytes& key) {
 Result<void> WriteLatest(const std::filesystem::path& state_directory, const LatestBackup& latest,
                          const SecretBytes& backup_key) {
   Bytes file = Encode(latest);
-  Append(file, MacOf(file, backup_key));
+  KEYWARD_ASSIGN(const Hash256 mac, MacOf(file, backup_key));
+  Append(file, mac);
   return ReplaceFile(state_directory / kFile, file);
 }
 

@@ -174,7 +174,7 @@ TEST_F(RegistryTest, ARevocationHoldsAtOnceWhereNothingCanBeWritten) {
 TEST_F(RegistryTest, AnImportedListAddsWhatIsNew) {
   ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
   const std::vector<Revocation> list{
-      {.fingerprint = FingerprintOf(PeerKey(1)), .name = "theirs", .version = 2, .at = kNow}};
+      {.fingerprint = PeerKey(1).Fingerprint(), .name = "theirs", .version = 2, .at = kNow}};
   const Fingerprint issuer{7};
   const auto import = [&] {
     return Run([&](const auto& done) { registry_->Import(list, issuer, kCaller, done); });
