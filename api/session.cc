@@ -1,5 +1,7 @@
 #include "api/session.h"
 
+#include <sodium.h>
+
 #include "api/channel_client.h"
 #include "core/encoding.h"
 
@@ -85,6 +87,25 @@ Result<std::vector<Bytes>> Session::SealMany(std::span<const ByteView> plaintext
 Result<void> Session::Rekey() {
   KEYWARD_TRY(channel_->Call(Opcode::kRekey, {}, {}, Deadline(kDefaultTimeout)));
   return {};
+}
+
+Result<SecretBytes> Session::Token() {
+  KEYWARD_ASSIGN(Bytes token, channel_->Call(Opcode::kToken, {}, {}, Deadline(kDefaultTimeout)));
+  Result<SecretBytes> secret = SecretBytes::CopyOf(token);
+  sodium_memzero(token.data(), token.size());
+  return secret;
+}
+
+Result<TokenBearer> Session::CheckToken(ByteView token) {
+  KEYWARD_ASSIGN(const Bytes body,
+                 channel_->Call(Opcode::kCheckToken, {}, token, Deadline(kDefaultTimeout)));
+  Reader reader(body);
+  KEYWARD_ASSIGN(const uint64_t session, reader.Integer<uint64_t>());
+  KEYWARD_ASSIGN(const uint32_t left, reader.Integer<uint32_t>());
+  KEYWARD_ASSIGN(const ByteView module, reader.Field<uint8_t>());
+  return TokenBearer{.session = session,
+                     .module = std::string(AsText(module)),
+                     .left = std::chrono::seconds(left)};
 }
 
 Result<void> Session::Close() {

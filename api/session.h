@@ -11,6 +11,7 @@
 #include "api/stream.h"
 #include "core/bytes.h"
 #include "core/result.h"
+#include "core/secret_bytes.h"
 #include "core/unique_fd.h"
 
 namespace keyward {
@@ -30,6 +31,12 @@ struct SessionOptions {
 struct HandshakeStep {
   Bytes output;  // to send to the peer; may be empty
   bool established = false;
+};
+
+struct TokenBearer {
+  uint64_t session;           // its number, as in `keyctl sessions list`
+  std::string module;         // whose session it is
+  std::chrono::seconds left;  // until it expires at the latest
 };
 
 struct OpenedMessage {
@@ -73,6 +80,14 @@ class Session {
                                       std::string_view metadata = {});
   // Moves what this end seals to a fresh key; the peer follows by itself. Errors: kWrongState.
   Result<void> Rekey();
+  // Shows whoever is the peer of this session, on the same host, that its bearer holds it: for
+  // channels of another kind. Whoever has it can show it, so send it through those that are safe.
+  // Good for as long as the session. Errors: kWrongState (the handshake is not over).
+  Result<SecretBytes> Token();
+  // Who holds the session that a token is of. Any session of the module that the token is for can
+  // ask. Errors: kMalformed, kAuthenticationFailed, kSessionClosed, kPeerNotAllowed (it is for
+  // another module).
+  Result<TokenBearer> CheckToken(ByteView token);
   // Ends the session at keyd, which confirms it; whatever happens, this end is closed. The peer is
   // not told: that is for the two to say over their connection.
   Result<void> Close();

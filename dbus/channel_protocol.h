@@ -25,11 +25,13 @@ inline constexpr size_t kMaxInFlight = 64;
 
 enum class Opcode : uint8_t {
   // Session channels.
-  kStep = 1,   // handshake message in -> u8 established, message out
-  kSeal = 2,   // u32 length and metadata (JSON object or empty), plaintext -> frame
-  kOpen = 3,   // frame -> u32 length and metadata, plaintext
-  kRekey = 4,  // empty -> empty
-  kClose = 5,  // empty -> empty; then keyd closes
+  kStep = 1,        // handshake message in -> u8 established, message out
+  kSeal = 2,        // u32 length and metadata (JSON object or empty), plaintext -> frame
+  kOpen = 3,        // frame -> u32 length and metadata, plaintext
+  kRekey = 4,       // empty -> empty
+  kClose = 5,       // empty -> empty; then keyd closes
+  kToken = 6,       // empty -> token
+  kCheckToken = 7,  // token -> u64 session, u32 seconds left, u8 length and module
   // Key channels.
   kSign = 16,  // u8 length and purpose, payload -> signature
   // From keyd alone, request id 0.

@@ -8,6 +8,7 @@
 #include "keyd/channel_server.h"
 #include "keyd/key_ring.h"
 #include "keyd/session_table.h"
+#include "keyd/session_tokens.h"
 #include "keyd/vault.h"
 #include "policy/policy.h"
 
@@ -21,6 +22,7 @@ struct Daemon {
   SessionTable& sessions;
   ChannelServer& channels;
   AuditTrail& audit;
+  SessionTokens& tokens;
   KeyRing::Post post;  // runs a function on the bus thread
   std::shared_ptr<const policy::Policy> policy;
   Boot boot;

@@ -66,6 +66,7 @@ Result<void> ServeLocked(const Arguments& arguments) {
   KEYWARD_ASSIGN(const std::unique_ptr<PostQueue> posts, PostQueue::Create());
   const auto post = [&posts](std::function<void()> work) { posts->Post(std::move(work)); };
   SessionTable sessions;
+  SessionTokens tokens(sessions, clock);
   AuditTrail trail(clock, rng);
   KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, arguments.state, clock, rng));
   KEYWARD_ASSIGN(const std::unique_ptr<ChannelServer> channels,
@@ -78,6 +79,7 @@ Result<void> ServeLocked(const Arguments& arguments) {
                 .sessions = sessions,
                 .channels = *channels,
                 .audit = trail,
+                .tokens = tokens,
                 .post = post,
                 .policy = std::make_shared<const policy::Policy>(std::move(policy)),
                 .boot = Boot::Begin(std::move(attested), rng)};

@@ -14,6 +14,7 @@ namespace keyward {
 enum class Subkey : uint64_t {
   kStoreMac = 1,
   kWrapping = 2,
+  kToken = 3,
   kCheck = 6,   // not secret: shows which master key something belongs to
   kBackup = 7,  // tells backups of this service from others
 };

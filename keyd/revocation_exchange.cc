@@ -60,7 +60,7 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
   if (!vault) return done(Fail(vault.error()));
   const Result<RevocationList> list = ReadRevocationList(text, signer);
   if (!list) {
-    daemon_.audit.RecordRefusal(ListImport(caller, FingerprintOf(signer)), list.error());
+    daemon_.audit.RecordRefusal(ListImport(caller, signer.Fingerprint()), list.error());
     return done(Fail(list.error()));
   }
   Registry& registry = (*vault)->registry();

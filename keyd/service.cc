@@ -156,7 +156,8 @@ Result<std::unique_ptr<session::Engine>> Service::MakeEngine(const policy::Modul
 
 Result<UniqueFd> Service::Launch(const std::shared_ptr<LiveSession>& session,
                                  uint32_t max_sessions) {
-  KEYWARD_ASSIGN(auto pair, Channel::CreatePair(std::make_shared<SessionChannelHandler>(session)));
+  KEYWARD_ASSIGN(auto pair, Channel::CreatePair(
+                                std::make_shared<SessionChannelHandler>(session, daemon_.tokens)));
   const std::weak_ptr<Channel> channel = pair.first;
   session->OnEnd([this, channel, weak = std::weak_ptr(session)](const Error& reason) {
     if (const std::shared_ptr<Channel> open = channel.lock()) open->Refuse(reason);

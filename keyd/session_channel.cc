@@ -45,6 +45,10 @@ void SessionChannelHandler::OnRequest(const std::shared_ptr<Channel>& channel,
     case Opcode::kClose:
       channel->Reply(packet.header, {});
       return session_->End(Error(ErrorCode::kSessionClosed, "closed by its holder"));
+    case Opcode::kToken:
+      return Token(*channel, packet.header);
+    case Opcode::kCheckToken:
+      return CheckToken(*channel, packet);
     case Opcode::kSign:
     case Opcode::kClosed:
       break;
@@ -87,6 +91,23 @@ void SessionChannelHandler::Open(Channel& channel, const Packet& packet) {
   const Bytes metadata = Writer().Field<uint32_t>(AsBytes(scratch.metadata)).Take();
   channel.Reply(packet.header, {metadata, scratch.plaintext});
   Trim(scratch.plaintext);
+}
+
+void SessionChannelHandler::Token(Channel& channel, const channel::Header& request) const {
+  const Result<SecretBytes> token = tokens_.Make(*session_);
+  if (!token) return channel.ReplyError(request, token.error());
+  channel.Reply(request, {token->RevealSecret()});
+}
+
+void SessionChannelHandler::CheckToken(Channel& channel, const Packet& packet) const {
+  const Result<SessionTokens::Bearer> bearer = tokens_.Check(packet.body, session_->info());
+  if (!bearer) return channel.ReplyError(packet.header, bearer.error());
+  const Bytes told = Writer()
+                         .Integer(bearer->session)
+                         .Integer(static_cast<uint32_t>(bearer->left.count()))
+                         .Field<uint8_t>(AsBytes(bearer->module))
+                         .Take();
+  channel.Reply(packet.header, {told});
 }
 
 }  // namespace keyward

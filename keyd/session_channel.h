@@ -6,14 +6,15 @@
 #include <utility>
 
 #include "keyd/channel.h"
-#include "keyd/live_session.h"
+#include "keyd/session_tokens.h"
 
 namespace keyward {
 
 class SessionChannelHandler final : public ChannelHandler {
  public:
-  explicit SessionChannelHandler(std::shared_ptr<LiveSession> session)
-      : session_(std::move(session)) {}
+  // `tokens` outlives it.
+  SessionChannelHandler(std::shared_ptr<LiveSession> session, const SessionTokens& tokens)
+      : session_(std::move(session)), tokens_(tokens) {}
 
   void OnRequest(const std::shared_ptr<Channel>& channel, const channel::Packet& packet) override;
   // The last holder is gone: the session ends and its keys are wiped.
@@ -23,8 +24,11 @@ class SessionChannelHandler final : public ChannelHandler {
   void Step(const std::shared_ptr<Channel>& channel, const channel::Packet& packet);
   void Seal(Channel& channel, const channel::Packet& packet);
   void Open(Channel& channel, const channel::Packet& packet);
+  void Token(Channel& channel, const channel::Header& request) const;
+  void CheckToken(Channel& channel, const channel::Packet& packet) const;
 
   const std::shared_ptr<LiveSession> session_;
+  const SessionTokens& tokens_;
 };
 
 }  // namespace keyward

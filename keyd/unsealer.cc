@@ -298,6 +298,7 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   KEYWARD_ASSIGN(const MasterKey master, CheckedMaster(std::move(released.master)));
   KEYWARD_ASSIGN(StoreKeys keys, KeysFrom(master));
   KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
+  KEYWARD_ASSIGN(SecretBytes token_key, master.Derive(Subkey::kToken));
   KEYWARD_ASSIGN(std::unique_ptr<Store> store,
                  Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
   KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
@@ -319,7 +320,8 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
                         daemon_.post,
                         rules,
                         changed,
-                        {std::move(backup_key), record_.check, record_.custodian}});
+                        {std::move(backup_key), record_.check, record_.custodian},
+                        std::make_shared<const SecretBytes>(std::move(token_key))});
 }
 
 audit::Event Unsealer::Beginning() const {
@@ -360,6 +362,7 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
       LogError("removing what the audit log has told", ended.error());
     }
     daemon_.vault = std::move(candidate_);
+    daemon_.tokens.Use(daemon_.vault->token_key());
     daemon_.on_vault_changed();
     for (const auto& [name, pool] : daemon_.pools) daemon_.vault->keys().SweepPending(*pool);
   }

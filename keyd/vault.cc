@@ -7,6 +7,7 @@ namespace keyward {
 Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
   std::unique_ptr<Vault> vault(new Vault);
   vault->backup_ = std::move(parts.backup);
+  vault->token_key_ = std::move(parts.token_key);
   vault->store_ = std::move(parts.store);
   vault->store_->TendReserve();
   vault->journal_ = std::make_shared<Journal>(*vault->store_, parts.trail, std::move(parts.confirm),

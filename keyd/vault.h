@@ -40,6 +40,7 @@ class Vault {
     RotationRulesOf rules;
     std::function<void(const VersionChange&)> version_changed;
     BackupIdentity backup = {};
+    std::shared_ptr<const SecretBytes> token_key = nullptr;  // Subkey::kToken
   };
   // Errors: kDataCorrupt, kIo.
   static Result<std::unique_ptr<Vault>> Create(Parts parts);
@@ -54,6 +55,8 @@ class Vault {
   RotationSchedule& schedule() { return *schedule_; }
   ServiceKey& service_key() { return *service_key_; }
   const BackupIdentity& backup() const { return backup_; }
+  // For who must not have it longer than the vault.
+  std::weak_ptr<const SecretBytes> token_key() const { return token_key_; }
   // What is on disk, and its epoch. Errors: kIo, kDataCorrupt.
   Result<StoredState> Load() { return store_->Load(); }
   // Sets disk space aside for revocations, where some is missing.
@@ -64,6 +67,7 @@ class Vault {
   Vault() = default;
 
   BackupIdentity backup_;
+  std::shared_ptr<const SecretBytes> token_key_;
   std::unique_ptr<Store> store_;
   std::shared_ptr<Journal> journal_;
   std::unique_ptr<Registry> registry_;

@@ -7,7 +7,8 @@ import struct
 
 HEADER = struct.Struct(">BBHIIHH")
 VERSION = 1
-STEP, SEAL, OPEN, REKEY, CLOSE, SIGN, CLOSED = 1, 2, 3, 4, 5, 16, 128
+STEP, SEAL, OPEN, REKEY, CLOSE, TOKEN, CHECK_TOKEN = 1, 2, 3, 4, 5, 6, 7
+SIGN, CLOSED = 16, 128
 IN_MEMFD = 1
 MAX_INLINE = 96 * 1024
 
@@ -107,6 +108,16 @@ class Channel:
 
     def rekey(self):
         self.request(REKEY)
+
+    def token(self):
+        return self.request(TOKEN)
+
+    def check_token(self, token):
+        """(session, seconds left, module)"""
+        body = self.request(CHECK_TOKEN, token)
+        session, left, size = struct.unpack(">QIB", body[:13])
+        assert size == len(body) - 13
+        return session, left, body[13:].decode()
 
     def sign(self, purpose, payload):
         return self.request(SIGN, bytes([len(purpose)]) + purpose.encode() + payload)

@@ -1,5 +1,6 @@
 """What arrives on a channel, and how a session ends."""
 
+import json
 import os
 import signal
 import struct
@@ -13,6 +14,65 @@ from harness import BACKEND, FRONTEND, Refused, SystemTest
 class TpmPairTest(SystemTest):
     HSM = False
     PAIR = ("tpm", "tpm")
+
+
+class TokenTest(TpmPairTest):
+    def setUp(self):
+        super().setUp()
+        self.frontend, self.backend = self.open_pair()
+        self.token = self.frontend.channel("s", "token")
+
+    def assert_no_token(self, code, token, module=None):
+        self.assert_refused(code, (module or self.backend).channel, "s", "check_token", token)
+
+    def test_the_peer_learns_who_shows_it(self):
+        listed = json.loads(self.service.keyctl("sessions", "list", "--json"))
+        (number,) = [each["id"] for each in listed if each["module"] == "frontend"]
+        session, left, module = self.backend.channel("s", "check_token", self.token)
+        self.assertEqual((session, module), (number, "frontend"))
+        self.assertGreater(left, 0)
+        self.assertLessEqual(left, 3600)
+
+    def test_it_is_for_the_peer_alone(self):
+        self.assert_no_token("PeerNotAllowed", self.token, self.frontend)
+
+    def test_a_handshake_has_none(self):
+        self.frontend.open_session("early", "frontend-id", "initiator", "backend", {})
+        self.assert_refused("WrongState", self.frontend.channel, "early", "token")
+
+    def test_what_keyd_did_not_make(self):
+        for at in (0, 4):
+            self.assert_no_token("Malformed", flip(self.token, at))
+        for at in (5, 12, 13, 44, 45, len(self.token) - 1):
+            self.assert_no_token("AuthenticationFailed", flip(self.token, at))
+        for bad in (b"", self.token[:-1], self.token + b"x", bytes(1 << 20)):
+            self.assert_no_token("Malformed", bad)
+
+    def test_it_ends_with_its_session(self):
+        self.join(self.frontend, self.backend, "other")
+        self.frontend.close("s")
+        self.wait_sessions("backend", "backend", "frontend")
+        self.assert_refused("SessionClosed", self.backend.channel, "other", "check_token", self.token)
+
+    def test_it_outlives_neither_a_seal_nor_a_restart(self):
+        """Though the numbers of sessions begin anew."""
+        for again in (self.seal_and_unseal, self.service.restart_keyd):
+            again()
+            self.frontend, self.backend = (self.service.module(m) for m in (FRONTEND, BACKEND))
+            self.join(self.frontend, self.backend)
+            self.assert_no_token("SessionClosed", self.token)
+            fresh = self.frontend.channel("s", "token")
+            self.assertEqual(self.backend.channel("s", "check_token", fresh)[2], "frontend")
+
+    def seal_and_unseal(self):
+        self.service.keyctl("seal", "--yes")
+        self.service.keyctl("unseal")
+
+
+def flip(data, at):
+    altered = bytearray(data)
+    altered[at] ^= 1
+    return bytes(altered)
 
 
 class HostileFrameTest(TpmPairTest):

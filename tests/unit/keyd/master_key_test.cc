@@ -26,6 +26,10 @@ TEST(MasterKeyTest, SubkeysAreThoseOfTheDocumentedKdf) {
                   "90139ca32af0a2c9e95265f286bbc5c66b5a3c19cc19cfedeb9de8a9b2195543"),
         std::pair(Subkey::kWrapping,
                   "7caa90cbd8e7197bd225dea826ae0cdc06d6af887b7c945045050195546e3261"),
+        std::pair(Subkey::kToken,
+                  "e6114dbc4243d2ef3f4876086f1eb62cbecf86e55ec2b8c9975e33e87396d375"),
+        std::pair(Subkey::kBackup,
+                  "1d0a95e2911cbc7ef1de59624f86444c7ea3e6b6c14d0da81e282100a8da3e40"),
         std::pair(Subkey::kCheck,
                   "c2749368ad64febb11c48ba6fd84e50ded5d2f4908bdf78e44eebd6f7a6721f7")}) {
     ASSERT_OK_AND_ASSIGN(const SecretBytes derived, master.Derive(subkey));

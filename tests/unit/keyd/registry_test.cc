@@ -211,7 +211,7 @@ TEST_F(RegistryTest, ARevocationThatWasNotWrittenCanBeRepeated) {
 
 TEST_F(RegistryTest, AListThatWasNotWrittenCanBeImportedAgain) {
   const std::vector<Revocation> list{
-      {.fingerprint = FingerprintOf(PeerKey(1)), .name = "theirs", .version = 2, .at = kNow}};
+      {.fingerprint = PeerKey(1).Fingerprint(), .name = "theirs", .version = 2, .at = kNow}};
   const auto import = [&] {
     return Run([&](const auto& done) { registry_->Import(list, Fingerprint{7}, kCaller, done); });
   };
@@ -245,7 +245,7 @@ TEST_F(RegistryTest, WhatIsRevokedIsToldAsThat) {
   EXPECT_EQ(told.caller, kCaller);
   EXPECT_EQ(told.object, "remote");
   EXPECT_EQ(told.failed, std::nullopt);
-  EXPECT_EQ(told.Text("fingerprint"), ToHex(FingerprintOf(PeerKey(1))));
+  EXPECT_EQ(told.Text("fingerprint"), ToHex(PeerKey(1).Fingerprint()));
 }
 
 }  // namespace

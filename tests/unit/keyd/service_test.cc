@@ -24,6 +24,7 @@ class ServiceTest : public KeyRingFixture {
                            .sessions = sessions_,
                            .channels = *channels_,
                            .audit = stored_.trail(),
+                           .tokens = tokens_,
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = std::make_shared<const policy::Policy>(ThePolicy()),
                            .boot = Boot::Begin(std::nullopt, rng_)});
@@ -131,6 +132,7 @@ class ServiceTest : public KeyRingFixture {
   testing_support::FaultyDisk disk_;  // of the audit log
   const policy::Caller caller_{.uid = kCaller, .gids = {}};
   SessionTable sessions_;
+  SessionTokens tokens_{sessions_, clock_};
   Registry* registry_ = nullptr;
   std::unique_ptr<ChannelServer> channels_;
   std::optional<Daemon> daemon_;

@@ -28,6 +28,7 @@ class BackupServiceTest : public KeyRingFixture {
                            .sessions = sessions_,
                            .channels = *channels_,
                            .audit = stored_.trail(),
+                           .tokens = tokens_,
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = nullptr,
                            .boot = Boot::Begin(std::nullopt, rng_)});
@@ -94,6 +95,7 @@ class BackupServiceTest : public KeyRingFixture {
   const RecoveryPair recovery_ = RecoveryPair::Ec();
   testing_support::TempDir folder_;
   SessionTable sessions_;
+  SessionTokens tokens_{sessions_, clock_};
   std::unique_ptr<ChannelServer> channels_;
   testing_support::FaultyDisk disk_;  // of the audit log
   std::optional<Daemon> daemon_;
