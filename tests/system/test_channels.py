@@ -1,6 +1,5 @@
 """What arrives on a channel, and how a session ends."""
 
-import json
 import os
 import signal
 import struct
@@ -26,10 +25,9 @@ class TokenTest(TpmPairTest):
         self.assert_refused(code, (module or self.backend).channel, "s", "check_token", token)
 
     def test_the_peer_learns_who_shows_it(self):
-        listed = json.loads(self.service.keyctl("sessions", "list", "--json"))
-        (number,) = [each["id"] for each in listed if each["module"] == "frontend"]
+        (path,) = [s[0] for s in self.service.admin_call("ListSessions") if s[1] == "frontend"]
         session, left, module = self.backend.channel("s", "check_token", self.token)
-        self.assertEqual((session, module), (number, "frontend"))
+        self.assertEqual((path.rsplit("/")[-1], module), (str(session), "frontend"))
         self.assertGreater(left, 0)
         self.assertLessEqual(left, 3600)
 
@@ -65,8 +63,8 @@ class TokenTest(TpmPairTest):
             self.assertEqual(self.backend.channel("s", "check_token", fresh)[2], "frontend")
 
     def seal_and_unseal(self):
-        self.service.keyctl("seal", "--yes")
-        self.service.keyctl("unseal")
+        self.service.admin_call("Seal")
+        self.service.admin_call("Unseal")
 
 
 def flip(data, at):
