@@ -63,18 +63,30 @@ Result<uint64_t> Highest(const std::vector<Value>& values) {
   return Fail(ErrorCode::kNotFound, "the HSM token holds no such counter");
 }
 
+// Looks again where it finds none, since another process that counts on may have destroyed the last
+// value while the one that it made instead cannot be read yet.
 Result<uint64_t> Latest(const Session& session, const KeyId& id) {
-  KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
-  return Highest(values);
+  Result<uint64_t> latest = Fail(ErrorCode::kNotFound, "");
+  for (int look = 0; look < kMaxLooks && !latest; ++look) {
+    KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
+    latest = Highest(values);
+  }
+  return latest;
+}
+
+// With `number` or a higher one among them; looks again like Latest.
+Result<std::vector<Value>> ValuesUpTo(const Session& session, const KeyId& id, uint64_t number) {
+  for (int look = 0; look < kMaxLooks; ++look) {
+    KEYWARD_ASSIGN(std::vector<Value> values, Values(session, id));
+    const Result<uint64_t> latest = Highest(values);
+    if (latest && *latest >= number) return values;
+  }
+  return Fail(ErrorCode::kCustodianUnavailable, "the HSM token did not keep a counter's value");
 }
 
 Result<uint64_t> Advance(const Session& session, const KeyId& id, uint64_t number) {
   KEYWARD_TRY(session.Create(NewCounterValue(id, Encode(id, number))));
-  KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
-  const Result<uint64_t> latest = Highest(values);
-  if (!latest || *latest < number) {
-    return Fail(ErrorCode::kCustodianUnavailable, "the HSM token did not keep a counter's value");
-  }
+  KEYWARD_ASSIGN(const std::vector<Value> values, ValuesUpTo(session, id, number));
   // It counts already. A lower value that stays, because another process destroys it just now, say,
   // harms nothing: the next count tries again.
   for (const Value& value : values) {

@@ -30,9 +30,25 @@ Result<void> Write(int fd, const std::string& line) {
   return Fail(ErrorCode::kIo, "cannot write");
 }
 
+// SoftHSM2 writes a token's files in place, at each login too: other processes meet them half
+// written now and then, and try again as keyd does.
+template <class Work>
+auto Persist(Work work) {
+  constexpr int kPatience = 200;
+  auto outcome = work();
+  for (int failures = 0; !outcome && failures < kPatience; ++failures) {
+    if (outcome.error().code() != ErrorCode::kCustodianUnavailable &&
+        outcome.error().action() != Action::kProvision) {
+      break;
+    }
+    outcome = work();
+  }
+  return outcome;
+}
+
 Result<void> Count(Counter& counter, const KeyId& id, long times, int output) {
   for (; times > 0; --times) {
-    KEYWARD_ASSIGN(const uint64_t value, counter.Increment(id));
+    KEYWARD_ASSIGN(const uint64_t value, Persist([&] { return counter.Increment(id); }));
     KEYWARD_TRY(Write(output, std::to_string(value)));
   }
   return {};
@@ -60,7 +76,8 @@ Result<void> Run(const std::string& folder, const std::string& hex, const char* 
                            .pin_credential = "",
                            .state_directory = folder + "/state"},
                           rng);
-  KEYWARD_ASSIGN(const std::unique_ptr<Custodian> made, factory.Make());
+  KEYWARD_ASSIGN(const std::unique_ptr<Custodian> made,
+                 Persist([&factory] { return factory.Make(); }));
   auto& custodian = dynamic_cast<hsm::HsmCustodian&>(*made);
   const UniqueFd ready(open(ready_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!ready) return Fail(ErrorCode::kIo, "cannot make the file");
