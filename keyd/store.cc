@@ -157,7 +157,8 @@ Result<void> CheckSchemaVersion(sqlite3* database) {
   }
   if (version > kSchemaVersion) {
     return Fail(ErrorCode::kConfiguration,
-                "the stored state was written by a newer Keyward: run that version");
+                "the stored state was written by a newer Keyward, or is damaged: run that version, "
+                "or restore a backup");
   }
   return Fail(Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause("user_version"));
 }

@@ -18,7 +18,7 @@ ROOT = "/org/keyward/Keyd1"
 
 
 class MisbehavingTest(SystemTest):
-    """`self.custodian()` is the one that misbehaves."""
+    """The custodian NAME is the one that misbehaves."""
 
     NAME = ""
 
@@ -29,23 +29,21 @@ class MisbehavingTest(SystemTest):
         self.assertEqual(said.returncode, status, said.stdout + said.stderr)
         return said.stdout + said.stderr
 
-    def custodian(self):
-        """name, description, state, detail, since, resets"""
-        rows = self.service.module(FRONTEND).property(ROOT, "Manager", "Custodians")
-        return next(row for row in rows if row[0] == self.NAME)
-
-    def wait_state(self, state):
-        """Waits until the custodian is in `state`; the row."""
+    def wait_row(self, holds):
+        """Waits until `holds` of the custodian's name, description, state, detail, since and resets; these."""
         module = self.service.module(FRONTEND)
         deadline = time.monotonic() + TIMEOUT
         while True:
             rows = module.property(ROOT, "Manager", "Custodians")
             row = next(row for row in rows if row[0] == self.NAME)
-            if row[2] == state:
+            if holds(row):
                 module.kill()
                 return row
             self.assertLess(time.monotonic(), deadline, f"{row}\n{self.service.log()}")
             select.select([], [], [], 0.05)
+
+    def wait_state(self, state):
+        return self.wait_row(lambda row: row[2] == state)
 
     def doctor(self, well=False):
         """Verdict, code, finding and remedy of each check of keyctl doctor."""
@@ -141,9 +139,7 @@ class TpmTest(MisbehavingTest):
 
     def test_restarted_under_keyd(self):
         self.power_cycle()
-        deadline = time.monotonic() + TIMEOUT
-        while self.custodian()[5] == 0:
-            self.assertLess(time.monotonic(), deadline, self.service.log())
+        self.wait_row(lambda row: row[5] > 0)
         self.assert_well(resets=1)
         self.assertIn("restarted or away 1 time", self.doctor(well=True)["custodian tpm"]["finding"])
 

@@ -21,7 +21,7 @@ SEED = os.environ.get("KEYWARD_SEED") or str(random.randrange(1 << 32))
 PAGE = 4096
 WAL_HEADER, WAL_FRAME = 32, 24 + PAGE
 RESERVE = 256 << 10
-REFUSALS = ("DataCorrupt", "RolledBack", "NotInitialised")
+REFUSALS = ("DataCorrupt", "RolledBack", "NotInitialised", "Configuration")  # the last: of a newer version
 
 
 class CounterFaultProof(TokenFaultProof):
