@@ -31,7 +31,8 @@ class SilentTerminal {
   }
   ~SilentTerminal() {
     if (is_silent_ && tcsetattr(fd_, TCSAFLUSH, &before_) != 0) {
-      std::fputs("keyctl: the terminal shows nothing any more: run 'stty echo'\n", stderr);
+      static_cast<void>(
+          std::fputs("keyctl: the terminal shows nothing any more: run 'stty echo'\n", stderr));
     }
   }
   SilentTerminal(const SilentTerminal&) = delete;
