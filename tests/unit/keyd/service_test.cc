@@ -116,13 +116,14 @@ class ServiceTest : public KeyRingFixture {
     begun.get_future().wait();
   }
   audit::Record Last() const { return testing_support::RecordsOf(disk_.Contents()).back(); }
+  Result<OpenedSession> OpenSession(const std::string& key, const std::string& peer) {
+    return service_->OpenSession(
+        caller_,
+        {.key = key, .protocol = "aico", .role = "initiator", .peer = peer, .timeout = {}});
+  }
   // The module that a session belongs to.
   Result<std::string> Open(const std::string& key, const std::string& peer) {
-    KEYWARD_ASSIGN(
-        const OpenedSession opened,
-        service_->OpenSession(
-            caller_,
-            {.key = key, .protocol = "aico", .role = "initiator", .peer = peer, .timeout = {}}));
+    KEYWARD_ASSIGN(const OpenedSession opened, OpenSession(key, peer));
     return opened.session->info().module;
   }
   void EnrolBoth() {
@@ -147,11 +148,7 @@ TEST_F(ServiceTest, ASessionBelongsToTheModuleWhoseIdentityTheKeyIs) {
 
 TEST_F(ServiceTest, SettingTheClockMovesNoSessionsEnd) {
   EnrolBoth();
-  ASSERT_OK_AND_ASSIGN(
-      const OpenedSession opened,
-      service_->OpenSession(
-          caller_,
-          {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
+  ASSERT_OK_AND_ASSIGN(const OpenedSession opened, OpenSession("a-id", "c"));
   const std::shared_ptr<LiveSession>& session = opened.session;
   const MonotonicTime deadline = session->NextDeadline();
   constexpr std::chrono::hours kYear{24 * 365};
@@ -224,11 +221,7 @@ TEST_F(ServiceTest, WhatCannotBeToldIsNotGiven) {
 
 TEST_F(ServiceTest, TheEndOfASessionIsToldWithWhatItDid) {
   EnrolBoth();
-  ASSERT_OK_AND_ASSIGN(
-      const OpenedSession opened,
-      service_->OpenSession(
-          caller_,
-          {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
+  ASSERT_OK_AND_ASSIGN(const OpenedSession opened, OpenSession("a-id", "c"));
   opened.session->End(Error(ErrorCode::kExpired, "the session reached its timeout"));
   service_->endings().Record();
   EXPECT_EQ(Last().event, audit::EventKind::kSessionEnd);
@@ -242,11 +235,7 @@ TEST_F(ServiceTest, TheEndsOfManySessionsAreRecordedBeforeAnyoneIsTold) {
   constexpr size_t kMany = 100;
   std::vector<OpenedSession> opened;
   while (opened.size() < kMany) {
-    ASSERT_OK_AND_ASSIGN(
-        OpenedSession one,
-        service_->OpenSession(
-            caller_,
-            {.key = "a-id", .protocol = "aico", .role = "initiator", .peer = "c", .timeout = {}}));
+    ASSERT_OK_AND_ASSIGN(OpenedSession one, OpenSession("a-id", "c"));
     opened.push_back(std::move(one));
   }
   size_t told = 0;
