@@ -9,8 +9,9 @@ namespace keyward {
 
 void LogLine(LogLevel level, std::string_view line) {
   std::string text = fmt::format("<{}>keyd: {}", static_cast<int>(level), line);
-  // A name from outside must not be able to write a line of its own.
-  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  // A text from outside, such as a damaged file's, must not be able to write a line of its own, nor
+  // keep readers from the log.
+  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
   text.push_back('\n');
   // One write, so that lines of several threads do not mix. A log that is gone stops nobody.
   if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;

@@ -12,7 +12,7 @@ namespace keyward {
 
 enum class LogLevel : uint8_t { kError = 3, kWarning = 4, kNotice = 5, kInfo = 6 };
 
-// One line; never a secret or a payload. Any thread may call.
+// One line of ASCII, with ? for every other byte; never a secret or a payload. Any thread may call.
 void LogLine(LogLevel level, std::string_view line);
 
 template <class... Args>

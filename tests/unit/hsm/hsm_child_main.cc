@@ -2,17 +2,20 @@
 // Works on the SoftHSM token in FOLDER (a SoftHsmToken's) and writes to OUTPUT, a line each, what
 // the token has acknowledged. READY is a file that it makes after the login; SOFTHSM2_CONF is
 // inherited. WORK is:
-//   N       increment the counter ID (hex) N times: its values
-//   master  seal a master key of 32 bytes 42 under ID: the record, in hex
-//   secret  seal the same 32 bytes: the blob, in hex
-//   key     generate an ECDSA P-256 key under ID: its public half, in hex
+//   N         increment the counter ID (hex) N times: its values
+//   shared N  the same, beside others that do: tries again where they disturb it
+//   master    seal a master key of 32 bytes 42 under ID: the record, in hex
+//   secret    seal the same 32 bytes: the blob, in hex
+//   key       generate an ECDSA P-256 key under ID: its public half, in hex
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "core/encoding.h"
 #include "core/unique_fd.h"
@@ -23,6 +26,8 @@ namespace keyward {
 namespace {
 
 using testing_support::SoftHsmToken;
+
+constexpr std::string_view kShared = "shared ";
 
 Result<void> Write(int fd, const std::string& line) {
   const std::string text = line + "\n";
@@ -46,9 +51,9 @@ auto Persist(Work work) {
   return outcome;
 }
 
-Result<void> Count(Counter& counter, const KeyId& id, long times, int output) {
+Result<void> Count(const std::function<Result<uint64_t>()>& increment, long times, int output) {
   for (; times > 0; --times) {
-    KEYWARD_ASSIGN(const uint64_t value, Persist([&] { return counter.Increment(id); }));
+    KEYWARD_ASSIGN(const uint64_t value, increment());
     KEYWARD_TRY(Write(output, std::to_string(value)));
   }
   return {};
@@ -81,8 +86,13 @@ Result<void> Run(const std::string& folder, const std::string& hex, const char* 
   auto& custodian = dynamic_cast<hsm::HsmCustodian&>(*made);
   const UniqueFd ready(open(ready_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!ready) return Fail(ErrorCode::kIo, "cannot make the file");
+  const auto increment = [&] { return custodian.counter().Increment(id); };
+  if (work.starts_with(kShared)) {
+    const long times = std::strtol(work.c_str() + kShared.size(), nullptr, 10);
+    return Count([&] { return Persist(increment); }, times, output.get());
+  }
   const long times = std::strtol(work.c_str(), nullptr, 10);
-  if (times > 0) return Count(custodian.counter(), id, times, output.get());
+  if (times > 0) return Count(increment, times, output.get());
   KEYWARD_ASSIGN(const Bytes result, Make(custodian, id, work));
   return Write(output.get(), ToHex(result));
 }

@@ -66,10 +66,9 @@ TEST_F(HsmCounterCrashTest, ProcessesThatCountAtOnceNeverCountDown) {
   Acknowledgements other(token_.folder() / "other");
   uint64_t highest = 0;
   {
-    const auto first =
-        ChildProcess::Start(HsmChild(token_, id_, one.path(), std::to_string(kEach)));
-    const auto second =
-        ChildProcess::Start(HsmChild(token_, id_, other.path(), std::to_string(kEach)));
+    const std::string work = "shared " + std::to_string(kEach);
+    const auto first = ChildProcess::Start(HsmChild(token_, id_, one.path(), work));
+    const auto second = ChildProcess::Start(HsmChild(token_, id_, other.path(), work));
     for (Acknowledgements* each : {&one, &other}) {
       each->WaitFor(kEach);
       const std::vector<uint64_t>& values = each->Drain();

@@ -21,7 +21,12 @@ TEST(LogTest, AnErrorIsOneLineWithItsCauseIfThereIsOne) {
 TEST(LogTest, ATextFromOutsideCannotWriteALineOfItsOwn) {
   const Error error = Error(ErrorCode::kIo, "why").WithCause("a\n<3>keyd: forged\x1b[2J");
   EXPECT_EQ(LoggedOf(error),
-            "<4>keyd: reading: Io: why (try again later) [a <3>keyd: forged [2J]\n");
+            "<4>keyd: reading: Io: why (try again later) [a?<3>keyd: forged?[2J]\n");
+}
+
+TEST(LogTest, ATextOfAnyBytesCanBeRead) {
+  const Error error = Error(ErrorCode::kIo, "why").WithCause("a \xee\xff\x7f b\xc2\x9b");
+  EXPECT_EQ(LoggedOf(error), "<4>keyd: reading: Io: why (try again later) [a ??? b??]\n");
 }
 
 }  // namespace
