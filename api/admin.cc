@@ -348,6 +348,19 @@ class BusAdminClient final : public AdminClient {
         [&](AdminProxy& keyd) { return BackupCheckFromBus(keyd.CheckBackup(digest, origin)); });
   }
 
+  Result<void> MakeSecondSeal(const std::string& place, const Bytes& material) override {
+    return Ask([&](AdminProxy& keyd) { keyd.MakeSecondSeal(place, material); });
+  }
+  Result<SealsSummary> ShowSeals() override {
+    return Ask([](AdminProxy& keyd) {
+      const auto [custodian, second, holder, made, former] = keyd.ShowSeals();
+      return SealsSummary{custodian, second, holder, WallTime(std::chrono::seconds(made)), former};
+    });
+  }
+  Result<void> ForgetSecondSeal(bool lost) override {
+    return Ask([&](AdminProxy& keyd) { keyd.ForgetSecondSeal(lost); });
+  }
+
   Result<void> ReloadPolicy() override {
     return Ask([](AdminProxy& keyd) { keyd.ReloadPolicy(); });
   }

@@ -154,6 +154,15 @@ struct BackupCheck {
   std::vector<CustodianSummary> custodians;  // state: whether it can seal what a backup holds
 };
 
+// Where the master key is sealed.
+struct SealsSummary {
+  std::string custodian;  // "hsm", "tpm"
+  std::string second;     // place of the second seal: "hsm", "tpm", "recovery"; "": there is none
+  Bytes holder;  // tpm: SPKI of who signs PCR policies; recovery: SHA-256 of the certificate
+  WallTime made;
+  std::string former;  // custodian that had it before, and has not destroyed its part yet; or ""
+};
+
 // One file of keyd's audit log.
 struct AuditPart {
   UniqueFd file;       // to read from
@@ -231,6 +240,14 @@ class AdminClient {
   virtual Result<uint32_t> ZeroizeAll() = 0;
   // Errors: why the service stays sealed.
   virtual Result<void> Unseal() = 0;
+
+  // `place`: "hsm"; "tpm", with the SPKI of who signs PCR policies; "recovery", with a certificate
+  // (PEM). Errors: kAlreadyExists (there is one), kInvalidArgument, kConfiguration (no such
+  // hardware), kMalformed, kNotSupported, kExpired (the certificate), kBusy, and the custodians'.
+  virtual Result<void> MakeSecondSeal(const std::string& place, const Bytes& material) = 0;
+  virtual Result<SealsSummary> ShowSeals() = 0;
+  // `lost`: the hardware that has it will not come back. Errors: the custodian's.
+  virtual Result<void> ForgetSecondSeal(bool lost) = 0;
 
   // Both are recorded in the audit log. The file that has `record`, or the oldest where that is
   // removed.

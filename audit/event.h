@@ -53,6 +53,9 @@ enum class EventKind : uint8_t {
   kAuditRestart,  // an admin vouched for a log that lacks records, and this one begins
   kCallRefused,   // a call on the bus that the caller may not make
   kPolicyPcr,     // a signed PCR policy was added
+  kMasterSeal,    // a second seal of the master key is made
+  kMasterForget,  // it is destroyed
+  kMasterReseal,  // the master key moves to another home, by its second seal
   // These the log writes itself.
   kAuditBegin,       // the first record: "format" and "log", the log's id
   kAuditCheckpoint,  // a signature over the chain

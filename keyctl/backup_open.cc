@@ -46,15 +46,23 @@ void AddCustodianOptions(CLI::App& command, OpenArguments& arguments) {
       ->type_name("FILE");
 }
 
+Result<RecoverySecrets> ReadRecoverySecrets(Shell& shell, const std::string& key_file,
+                                            const std::string& passphrase_file) {
+  RecoverySecrets secrets;
+  KEYWARD_ASSIGN(secrets.key, ReadSecretFile(key_file, kMaxKeyFile));
+  KEYWARD_ASSIGN(secrets.passphrase, PassphraseFor(shell, secrets.key, passphrase_file));
+  return secrets;
+}
+
 Result<BackupOpener> BackupOpener::Create(Shell& shell, const OpenArguments& arguments) {
-  KEYWARD_ASSIGN(SecretBytes key, ReadSecretFile(arguments.key_file, kMaxKeyFile));
-  KEYWARD_ASSIGN(SecretBytes passphrase, PassphraseFor(shell, key, arguments.passphrase_file));
-  return BackupOpener(arguments, std::move(key), std::move(passphrase));
+  KEYWARD_ASSIGN(RecoverySecrets secrets,
+                 ReadRecoverySecrets(shell, arguments.key_file, arguments.passphrase_file));
+  return BackupOpener(arguments, std::move(secrets));
 }
 
 Result<BackupReport> BackupOpener::Run(Shell& shell, const std::string& step) const {
   KEYWARD_ASSIGN(const UniqueFd backup, OpenFile(arguments_.file));
-  KEYWARD_ASSIGN(const UniqueFd key, PipeWith(key_));
+  KEYWARD_ASSIGN(const UniqueFd key, PipeWith(secrets_.key));
   UniqueFd passphrase;
   KeydCall call{.arguments = {"--config", arguments_.config, "--state", arguments_.state,
                               "--backup", step, "--backup-fd", "3", "--recovery-key-fd", "4"},
@@ -64,8 +72,8 @@ Result<BackupReport> BackupOpener::Run(Shell& shell, const std::string& step) co
   const auto add = [&call](const char* option, const std::string& value) {
     if (!value.empty()) call.arguments.insert(call.arguments.end(), {option, value});
   };
-  if (!passphrase_.empty()) {
-    KEYWARD_ASSIGN(passphrase, PipeWith(passphrase_));
+  if (!secrets_.passphrase.empty()) {
+    KEYWARD_ASSIGN(passphrase, PipeWith(secrets_.passphrase));
     call.descriptors.push_back(passphrase.get());
     add("--passphrase-fd", "5");
   }

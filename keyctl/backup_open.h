@@ -22,24 +22,32 @@ void AddOpenOptions(CLI::App& command, OpenArguments& arguments);
 // Where the master key goes; what is restored is sealed there where its own kind is missing.
 void AddCustodianOptions(CLI::App& command, OpenArguments& arguments);
 
+// A recovery key, and what it is encrypted with.
+struct RecoverySecrets {
+  SecretBytes key;         // PEM
+  SecretBytes passphrase;  // empty: the key is not encrypted
+};
+// Reads the key's file, and the passphrase's; without one, asks for it where the key is encrypted.
+// Errors: kInvalidArgument (a file cannot be read, no passphrase), kTooLarge, kIo.
+Result<RecoverySecrets> ReadRecoverySecrets(Shell& shell, const std::string& key_file,
+                                            const std::string& passphrase_file);
+
 // A backup that keyd can be had to open several times: the key is read, and its passphrase asked
 // for, once.
 class BackupOpener {
  public:
-  // `arguments` outlives it. Errors: kInvalidArgument (a file cannot be read, no passphrase),
-  // kTooLarge, kIo.
+  // `arguments` outlives it. Errors: those of ReadRecoverySecrets.
   static Result<BackupOpener> Create(Shell& shell, const OpenArguments& arguments);
 
   // `step`: "show", "rehearse" or "restore". Errors: those that keyd says.
   Result<BackupReport> Run(Shell& shell, const std::string& step) const;
 
  private:
-  BackupOpener(const OpenArguments& arguments, SecretBytes key, SecretBytes passphrase)
-      : arguments_(arguments), key_(std::move(key)), passphrase_(std::move(passphrase)) {}
+  BackupOpener(const OpenArguments& arguments, RecoverySecrets secrets)
+      : arguments_(arguments), secrets_(std::move(secrets)) {}
 
   const OpenArguments& arguments_;
-  SecretBytes key_;         // PEM
-  SecretBytes passphrase_;  // empty: the key is not encrypted
+  RecoverySecrets secrets_;
 };
 
 }  // namespace keyward::keyctl

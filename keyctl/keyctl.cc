@@ -37,6 +37,7 @@ void AddCommands(CLI::App& app, Shell& shell) {
   AddPolicyCommands(app, shell);
   AddAuditCommands(app, shell);
   AddSealCommands(app, shell);
+  AddMasterCommands(app, shell);
   AddBackupCommands(app, shell);
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "core/encoding.h"
 #include "keyctl/progress_note.h"
 #include "keyctl/shell.h"
 
@@ -35,18 +36,47 @@ constexpr const char* kAskSeal =
     "About to seal the service: every session ends, and nothing works until 'keyctl unseal'. Go "
     "on?";
 constexpr const char* kAskZeroize =
-    "About to destroy the master key and every key in the hardware, FOR EVER: what is stored can "
-    "only be brought back from a backup. Go on?";
+    "About to destroy the master key with its second seal, and every key in the hardware, FOR "
+    "EVER: what is stored can only be brought back from a backup. Go on?";
 
-Result<ExitCode> Seal(Shell& shell, bool zeroize) {
-  if (!shell.Confirm(zeroize ? kAskZeroize : kAskSeal)) return ExitCode::kNotConfirmed;
+// The certificate of a second seal, of which copies may be elsewhere; "" where none is known.
+std::string RecoverySealOf(AdminClient& admin) {
+  const Result<SealsSummary> seals = admin.ShowSeals();
+  return seals && seals->second == "recovery" ? ToHex(seals->holder) : std::string();
+}
+
+std::string WhatRecovers(const std::string& certificate) {
+  return fmt::format(
+      "A copy of the second seal, with the recovery key of certificate {} and a copy of the disk, "
+      "would still open what is stored: destroy that key or those copies.",
+      certificate.substr(0, 16));
+}
+
+Result<ExitCode> SealOnly(Shell& shell) {
+  if (!shell.Confirm(kAskSeal)) return ExitCode::kNotConfirmed;
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const uint32_t ended, zeroize ? admin->ZeroizeAll() : admin->Seal());
+  KEYWARD_ASSIGN(const uint32_t ended, admin->Seal());
   if (shell.json()) {
-    shell.PrintJson({{"sealed", true}, {"zeroized", zeroize}, {"sessions_ended", ended}});
+    shell.PrintJson({{"sealed", true}, {"zeroized", false}, {"sessions_ended", ended}});
   } else {
-    shell.Say(fmt::format("The service is sealed{}; {}.",
-                          zeroize ? " and its master key destroyed" : "", SessionsEnded(ended)));
+    shell.Say(fmt::format("The service is sealed; {}.", SessionsEnded(ended)));
+  }
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> Zeroize(Shell& shell) {
+  KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
+  const std::string certificate = RecoverySealOf(*admin);
+  if (!certificate.empty()) shell.Say(WhatRecovers(certificate));
+  if (!shell.Confirm(kAskZeroize)) return ExitCode::kNotConfirmed;
+  KEYWARD_ASSIGN(const uint32_t ended, admin->ZeroizeAll());
+  if (shell.json()) {
+    Json json = {{"sealed", true}, {"zeroized", true}, {"sessions_ended", ended}};
+    json["recovery_seal"] = certificate.empty() ? Json() : Json(certificate);
+    shell.PrintJson(json);
+  } else {
+    shell.Say(fmt::format("The service is sealed and its master key destroyed; {}.",
+                          SessionsEnded(ended)));
   }
   return ExitCode::kOk;
 }
@@ -103,9 +133,11 @@ void AddSealCommands(CLI::App& app, Shell& shell) {
       "Ends every session and closes every channel before it returns. The service stays sealed,\n"
       "also after a restart, until 'keyctl unseal'.\n\n"
       "With --zeroize-all, for emergencies, the hardware then destroys its part of the master key\n"
-      "and the keys that it holds: what is on the disk is useless from then on. Where the "
-      "hardware\n"
-      "was away, repeat it when it is back.\n\n"
+      "and of its second seal, and the keys that it holds: what is on the disk is useless from "
+      "then\n"
+      "on. Where the hardware was away, repeat it when it is back. A second seal for a recovery\n"
+      "key is removed, but a copy of it, with that key and a copy of the disk, would still open\n"
+      "what is stored.\n\n"
       "Examples:\n"
       "  keyctl seal\n"
       "  keyctl seal --zeroize-all --yes");
@@ -114,7 +146,7 @@ void AddSealCommands(CLI::App& app, Shell& shell) {
   seal->add_flag("--zeroize-all", *zeroize, "Destroy the master key and every key, for ever");
   shell.Bind(
       *seal, [] { return "seal the service"; },
-      [zeroize](Shell& self) { return Seal(self, *zeroize); });
+      [zeroize](Shell& self) { return *zeroize ? Zeroize(self) : SealOnly(self); });
   CLI::App* unseal = app.add_subcommand("unseal", "Have the hardware release the master key again");
   unseal->footer("Examples:\n  keyctl unseal");
   shell.Bind(*unseal, [] { return "unseal the service"; }, Unseal);

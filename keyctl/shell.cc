@@ -40,11 +40,32 @@ std::optional<std::string> BackupRemedy(ErrorCode code) {
   }
 }
 
+std::optional<std::string> SecondSealRemedy(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kAuthenticationFailed:
+    case ErrorCode::kDataCorrupt:
+    case ErrorCode::kNotFound:
+      return "use the key and the files that belong together, or restore a backup";
+    case ErrorCode::kExpired:
+      return "make another certificate";
+    case ErrorCode::kAlreadyExists:
+      return "see 'keyctl master show'; a reseal needs keyd to be stopped";
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<std::string> RemedyIn(const std::string& group, ErrorCode code) {
+  if (group == "backup") return BackupRemedy(code);
+  if (group == "master") return SecondSealRemedy(code);
+  return std::nullopt;
+}
+
 // What to do about `error` of `command`, for one who administers keyd.
 std::string Remedy(const Error& error, const CLI::App& command) {
-  const std::optional<std::string> of_backup =
-      command.get_parent()->get_name() == "backup" ? BackupRemedy(error.code()) : std::nullopt;
-  if (of_backup) return *of_backup;
+  const std::optional<std::string> special =
+      RemedyIn(command.get_parent()->get_name(), error.code());
+  if (special) return *special;
   switch (error.code()) {
     case ErrorCode::kInvalidArgument:
       return SeeHelpOf(command);

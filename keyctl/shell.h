@@ -100,6 +100,9 @@ void AddAuditLogCommands(CLI::App& audit_app, Shell& shell);
 void AddPcrCommands(CLI::App& policy_app, Shell& shell);
 void AddDoctorCommand(CLI::App& app, Shell& shell);
 void AddSealCommands(CLI::App& app, Shell& shell);
+void AddMasterCommands(CLI::App& app, Shell& shell);
+// Of `keyctl master`.
+void AddResealCommand(CLI::App& master, Shell& shell);
 void AddBackupCommands(CLI::App& app, Shell& shell);
 // Of `keyctl backup`.
 void AddDrillCommand(CLI::App& backup, Shell& shell);

@@ -5,15 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "core/public_key.h"
-#include "core/rng.h"
-#include "keyd/key_ring.h"
-#include "keyd/master_record.h"
+#include "keyd/master_home.h"
 
 namespace keyward {
-
-inline constexpr const char* kStateFile = "state.db";
-inline constexpr const char* kStateDraft = "state.db.new";
 
 struct Initialisation {
   std::string custodian;                               // "hsm" or "tpm", where the master key goes
@@ -28,10 +22,5 @@ struct Initialisation {
 // custodian's, the store's.
 Result<void> Initialise(const Initialisation& wanted, KeyRingPools& pools,
                         const std::filesystem::path& state_directory, Rng& rng);
-
-// Puts the new store of the master key `made` in its place, if a crash kept Initialise from doing
-// so. Errors: kIo, kDataCorrupt.
-Result<void> FinishInitialisation(const std::filesystem::path& state_directory,
-                                  const MasterRecord& made);
 
 }  // namespace keyward

@@ -38,6 +38,7 @@ struct Arguments {
   bool adopt = false;
   bool restart_audit = false;
   std::string backup_step;  // empty: nothing with a backup
+  std::string reseal_step;  // empty: nothing with the second seal
   backup::RecoveryInput input;
 };
 
@@ -91,8 +92,9 @@ Result<void> ServeLocked(const Arguments& arguments) {
   AdminService admin(daemon, service, *unsealer, attestation,
                      [&arguments] { return ReadPolicy(arguments.config); });
   backup::BackupService backups(daemon, arguments.state);
+  SecondSealService second_seal(daemon, *unsealer, arguments.state);
   AuditReaders readers(trail, arguments.state);
-  bus::BusServer bus({daemon, service, admin, backups, readers, clock.Monotonic()});
+  bus::BusServer bus({daemon, service, admin, backups, second_seal, readers, clock.Monotonic()});
   Log(LogLevel::kNotice, "keyd {} starts, secrets in {}", kVersionText,
       memory == SecretMemoryKind::kMemfdSecret ? "memfd_secret pages" : "locked pages");
   const Result<void> ran =
@@ -185,6 +187,24 @@ Result<void> OpenBackup(const Arguments& arguments) {
   return {};
 }
 
+// keyctl master reseal: prints what it came to, and ends.
+Result<void> Reseal(const Arguments& arguments) {
+  KEYWARD_TRY(SilenceTpmLibrary());
+  KEYWARD_TRY(HardenProcess());
+  KEYWARD_TRY(ProbeSecretMemory());
+  KEYWARD_ASSIGN(const policy::Policy policy, ReadPolicy(arguments.config));
+  KEYWARD_ASSIGN(const Initialisation wanted, WantedBy(arguments));
+  SystemRng rng;
+  KEYWARD_ASSIGN(const std::string report,
+                 ResealMaster({.custodian = wanted.custodian,
+                               .authority = wanted.authority,
+                               .input = arguments.input,
+                               .for_good = arguments.reseal_step == "move"},
+                              arguments.state, policy, rng));
+  fmt::print("{}\n", report);
+  return {};
+}
+
 // keyctl audit restart: no hardware is asked, and no log is opened.
 Result<void> RestartTheAudit(const Arguments& arguments) {
   KEYWARD_TRY(HardenProcess());
@@ -201,19 +221,25 @@ struct Work {
 
 Work WorkOf(const Arguments& arguments) {
   if (!arguments.backup_step.empty()) return {OpenBackup, "cannot open the backup"};
+  if (!arguments.reseal_step.empty()) return {Reseal, "cannot reseal the master key"};
   if (arguments.restart_audit) return {RestartTheAudit, "cannot restart the audit log"};
   if (!arguments.init_custodian.empty()) return {Initialise, "cannot initialise"};
   return {Serve, "cannot start"};
 }
 
-void AddBackupOptions(CLI::App& app, Arguments& arguments) {
+void AddRecoveryOptions(CLI::App& app, Arguments& arguments) {
   app.add_option("--backup", arguments.backup_step, "open a backup, and end; keyctl backup does it")
       ->check(CLI::IsMember({"show", "rehearse", "restore"}));
   app.add_option("--backup-fd", arguments.input.backup, "with --backup: its open descriptor");
   app.add_option("--recovery-key-fd", arguments.input.key,
-                 "with --backup: the recovery key's, PEM");
+                 "with --backup or --reseal: the recovery key's, PEM");
   app.add_option("--passphrase-fd", arguments.input.passphrase,
-                 "with --backup: the one that the key's passphrase is read from");
+                 "with --recovery-key-fd: the one that the key's passphrase is read from");
+  app.add_option("--reseal", arguments.reseal_step,
+                 "with --init: give the master key a new home by its second seal, and end; keyctl "
+                 "master reseal does it")
+      ->check(CLI::IsMember({"show", "move"}))
+      ->needs("--init");
 }
 
 int Main(int argc, char** argv) {
@@ -233,7 +259,7 @@ int Main(int argc, char** argv) {
                  "with --init tpm: public key (PEM) of who signs PCR policies");
   app.add_flag("--adopt", arguments.adopt,
                "with --init: take over a state.db that has no master key yet");
-  AddBackupOptions(app, arguments);
+  AddRecoveryOptions(app, arguments);
   app.add_flag("--restart-audit", arguments.restart_audit,
                "go on without an audit log that lacks records, and end; keyctl audit restart does "
                "it");

@@ -15,8 +15,9 @@ enum class Subkey : uint64_t {
   kStoreMac = 1,
   kWrapping = 2,
   kToken = 3,
-  kCheck = 6,   // not secret: shows which master key something belongs to
-  kBackup = 7,  // tells backups of this service from others
+  kCheck = 6,       // not secret: shows which master key something belongs to
+  kBackup = 7,      // tells backups of this service from others
+  kSecondSeal = 8,  // the MAC of the file `master-key.second`
 };
 
 // kMasterKeySize random bytes. Subkeys come from libsodium's crypto_kdf: keyed BLAKE2b-256 of

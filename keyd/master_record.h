@@ -39,5 +39,7 @@ Result<std::optional<MasterRecord>> ReadMasterRecord(const std::filesystem::path
 inline constexpr size_t kMaxMasterFile = 2048;  // bytes
 inline constexpr const char* kMasterFile = "master-key";
 inline constexpr const char* kMasterDraft = "master-key.new";
+// The home that the master key had before it was sealed anew elsewhere, until that is destroyed.
+inline constexpr const char* kMasterFormer = "master-key.former";
 
 }  // namespace keyward

@@ -49,4 +49,14 @@ Result<std::string> Recover(Recovery recovery, const policy::Policy& policy, Rng
   return backup::ReportOf(content, &restoration);
 }
 
+Result<std::string> ResealMaster(const ResealRequest& request, const std::string& state_directory,
+                                 const policy::Policy& policy, Rng& rng) {
+  KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(state_directory));
+  const SystemClock clock;
+  KEYWARD_ASSIGN(KeyRingPools pools, MakeCustodians(policy, state_directory, clock, rng));
+  KEYWARD_ASSIGN(const Resealing resealing,
+                 Reseal(request, {pools, state_directory, policy.audit(), clock, rng}));
+  return ReportOf(resealing);
+}
+
 }  // namespace keyward

@@ -1,10 +1,11 @@
-// keyctl backup restore and drill, in the keyd that keyctl starts for it.
+// keyctl backup restore and drill, and keyctl master reseal, in the keyd that keyctl starts for it.
 #pragma once
 
 #include <string>
 
 #include "keyd/backup/recovery_input.h"
 #include "keyd/initialise.h"
+#include "keyd/second_seal/reseal.h"
 #include "policy/policy.h"
 
 namespace keyward {
@@ -24,5 +25,9 @@ Result<std::string> ShowBackup(const backup::RecoveryInput& input);
 // Also seals it with this machine's hardware; for good: makes a master key, and a store that holds
 // it. Errors also: those of LockDirectory, backup::SealAnew and Initialise.
 Result<std::string> Recover(Recovery recovery, const policy::Policy& policy, Rng& rng);
+
+// Gives a report: see ReportOf(Resealing). Errors: those of LockDirectory and Reseal.
+Result<std::string> ResealMaster(const ResealRequest& request, const std::string& state_directory,
+                                 const policy::Policy& policy, Rng& rng);
 
 }  // namespace keyward

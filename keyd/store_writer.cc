@@ -199,7 +199,7 @@ Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const ModuleRecord& module : state.modules) KEYWARD_TRY(PutModule(module));
   for (const PeerRecord& peer : state.peers) KEYWARD_TRY(PutPeer(peer));
   for (const RevocationRecord& record : state.revocations) KEYWARD_TRY(PutRevocation(record));
-  return {};
+  return state.audit_head ? PutAuditHead(*state.audit_head) : Result<void>();
 }
 
 }  // namespace keyward

@@ -1,15 +1,14 @@
 #include "keyd/unsealer.h"
 
-#include <sodium.h>
-
 #include <utility>
 
 #include "core/file.h"
+#include "keyd/ask.h"
 #include "keyd/audit_events.h"
 #include "keyd/audit_opening.h"
 #include "keyd/epoch_counter.h"
-#include "keyd/initialise.h"
 #include "keyd/log.h"
+#include "keyd/master_home.h"
 
 namespace keyward {
 namespace {
@@ -50,8 +49,23 @@ bool MayPass(ErrorCode code) {
 Error Destroyed(const Error& error) {
   return Error(ErrorCode::kNotInitialised,
                "the hardware no longer has its part of the master key: it was destroyed, or this "
-               "is other hardware; bring that back, restore a backup, or keyctl init anew")
+               "is other hardware; bring that back, or use a second seal with keyctl master "
+               "reseal, restore a backup, or keyctl init anew")
       .WithCause(error.message());
+}
+
+// Nothing depends on the file: what cannot be read is told, and left.
+Result<std::optional<MasterRecord>> ReadFormer(const std::filesystem::path& directory,
+                                               const MasterRecord& now) {
+  Result<std::optional<MasterRecord>> former = ReadMasterRecord(directory / kMasterFormer);
+  if (!former) {
+    LogError("reading master-key.former", former.error());
+    return std::nullopt;
+  }
+  // Written before the new home was made, which came to nothing.
+  if (!*former || (*former)->seal != now.seal) return former;
+  KEYWARD_TRY(RemoveFile(directory / kMasterFormer));
+  return std::nullopt;
 }
 
 }  // namespace
@@ -71,11 +85,13 @@ Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
     return Fail(ErrorCode::kConfiguration, "the master key is in the '" + record->custodian +
                                                "', which security.yaml does not configure");
   }
-  KEYWARD_TRY(FinishInitialisation(state_directory, *record));
+  KEYWARD_TRY(FinishHome(state_directory, *record));
   daemon.sealed_because = Error(ErrorCode::kSealed, "keyd is starting");
   KEYWARD_ASSIGN(PcrPolicies policies, PcrPolicies::Read(state_directory / "pcr-policies"));
-  return std::unique_ptr<Unsealer>(
-      new Unsealer(daemon, std::move(state_directory), std::move(*record), std::move(policies)));
+  KEYWARD_ASSIGN(std::optional<MasterRecord> former, ReadFormer(state_directory, *record));
+  return std::unique_ptr<Unsealer>(new Unsealer(daemon, std::move(state_directory),
+                                                std::move(*record), std::move(policies),
+                                                std::move(former)));
 }
 
 void Unsealer::TryUnseal(const Done& done) {
@@ -138,73 +154,42 @@ Result<void> Unsealer::Seal() {
   return ReplaceFile(SealMark(), {});
 }
 
-void Unsealer::ZeroizeAll(const Done& done) {
-  const bool known = daemon_.vault != nullptr || !to_destroy_.empty();
-  if (daemon_.vault != nullptr) {
-    for (auto& [name, references] : daemon_.vault->keys().HardwareReferences()) {
-      to_destroy_[name].references = std::move(references);
-    }
-  }
-  Result<void> outcome = Seal();
-  // The store is closed by now. It tells also of keys that were not made to their end, and of those
-  // that a ZeroizeAll has left that was killed.
-  Result<std::map<std::string, std::vector<KeyId>>> stored =
-      Store::ReadHardwareIds(directory_ / kStateFile);
-  if (stored) {
-    for (auto& [name, ids] : *stored) to_destroy_[name].ids = std::move(ids);
-  } else if (outcome && !known) {
-    outcome = Fail(stored.error());
-  }
-  to_destroy_.try_emplace(record_.custodian);
-  const auto keys = to_destroy_;
-  struct Progress {
-    size_t left;
-    Result<void> outcome;
-  };
-  auto progress = std::make_shared<Progress>(Progress{keys.size(), outcome});
-  for (const auto& [name, doomed] : keys) {
-    auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
-      daemon_.post([this, name, progress, done, destroyed] {
-        if (destroyed) to_destroy_.erase(name);
-        if (progress->outcome && !destroyed) progress->outcome = destroyed;
-        if (--progress->left == 0) done(progress->outcome);
+void Unsealer::ReleaseMaster(uint32_t caller, const MasterDone& done) {
+  Ask<SecretBytes>(
+      pool(), caller, daemon_.post,
+      [record = record_, policies = policies_.all()](Custodian& custodian) {
+        return custodian.master_sealer().UnsealMaster(record.seal, record.record, policies);
+      },
+      [this, done](Result<SecretBytes> bytes) {
+        if (!bytes) return done(Fail(bytes.error()));
+        done(CheckedMaster(std::move(*bytes), record_));
       });
-    };
-    const std::optional<MasterRecord> record =
-        name == record_.custodian ? std::optional(record_) : std::nullopt;
-    const auto found = daemon_.pools.find(name);
-    const Result<void> queued =
-        found == daemon_.pools.end()
-            ? Fail(ErrorCode::kCustodianUnavailable, "security.yaml configures no '" + name + "'")
-            : found->second->Submit(
-                  0, [doomed, record, finish](Result<Custodian*> custodian) -> Result<void> {
-                    Result<void> destroyed = custodian ? DestroyAll(**custodian, record, doomed)
-                                                       : Result<void>(Fail(custodian.error()));
-                    finish(destroyed);
-                    return destroyed;
-                  });
-    if (!queued) finish(Fail(queued.error()));
-  }
 }
 
-// The master key first: what depends on it is useless from then on. What fails keeps nothing else
-// from being destroyed.
-Result<void> Unsealer::DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
-                                  const Doomed& keys) {
-  Result<void> first_failure;
-  const auto note = [&first_failure](Result<void> outcome) {
-    if (first_failure) first_failure = std::move(outcome);
-  };
-  if (record) note(custodian.master_sealer().DestroyMaster(record->seal));
-  for (const KeyReference& key : keys.references) note(custodian.signer().DestroyKey(key));
-  note(custodian.signer().DestroyUnrecorded(keys.ids));
-  if (record) note(custodian.counter().Destroy(record->counter));
-  return first_failure;
+void Unsealer::SweepFormer(CustodianPool& custodian) {
+  if (!former_ || former_->custodian != custodian.name() || !custodian.configured()) return;
+  const MasterRecord former = *std::exchange(former_, std::nullopt);
+  Ask<void>(
+      custodian, 0, daemon_.post,
+      [former](Custodian& hardware) { return DestroyHome(hardware, former); },
+      [this, former](Result<void> destroyed) {
+        if (destroyed) destroyed = RemoveFile(directory_ / kMasterFormer);
+        if (destroyed) return;
+        former_ = former;  // for the next time that it is found to serve
+        LogError("destroying what is left of the master key's former seal", destroyed.error());
+      });
+}
+
+Result<Bytes> Unsealer::PcrAuthority() const {
+  if (!record_.authority.empty()) return record_.authority;
+  KEYWARD_ASSIGN(const std::optional<SecondSeal> second, ReadSecondSeal(directory_));
+  if (second && second->place == "tpm") return second->holder;
+  return Fail(NoPcrs());
 }
 
 Result<void> Unsealer::AddPcrPolicy(const SignedPcrPolicy& policy) {
-  if (record_.authority.empty()) return Fail(NoPcrs());
-  KEYWARD_ASSIGN(const PublicKey authority, PublicKey::FromSpki(record_.authority));
+  KEYWARD_ASSIGN(const Bytes spki, PcrAuthority());
+  KEYWARD_ASSIGN(const PublicKey authority, PublicKey::FromSpki(spki));
   KEYWARD_TRY(policies_.Add(policy, authority));
   Log(LogLevel::kNotice, "a signed PCR policy was added");
   if (daemon_.sealed_because.code() == ErrorCode::kPcrMismatch) {
@@ -214,18 +199,21 @@ Result<void> Unsealer::AddPcrPolicy(const SignedPcrPolicy& policy) {
 }
 
 void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
-  if (record_.authority.empty()) return done(Fail(NoPcrs()));
+  const Result<Bytes> authority = PcrAuthority();
+  if (!authority) return done(Fail(authority.error()));
   PcrSelection pcrs = also;
   if (!policies_.all().empty()) pcrs.merge(PcrSelection(policies_.all().front().pcrs));
   if (pcrs.empty()) pcrs = kDefaultPcrs;
-  auto finish = [this, done](const Result<PcrValues>& values) {
-    daemon_.post([this, done, values] {
+  auto finish = [this, authority = *authority, done](const Result<PcrValues>& values) {
+    daemon_.post([this, authority, done, values] {
       if (!values) return done(Fail(values.error()));
-      done(PcrState{record_.authority, *values, policies_.all()});
+      done(PcrState{authority, *values, policies_.all()});
     });
   };
+  const Result<CustodianPool*> tpm = FindCustodian(daemon_.pools, "tpm");  // it has an authority
+  if (!tpm) return done(Fail(tpm.error()));
   const Result<void> queued =
-      pool().Submit(0, [pcrs, finish](Result<Custodian*> custodian) -> Result<void> {
+      (*tpm)->Submit(0, [pcrs, finish](Result<Custodian*> custodian) -> Result<void> {
         Result<PcrValues> values = Fail(NoPcrs());
         if (!custodian) {
           values = Fail(custodian.error());
@@ -253,26 +241,7 @@ void Unsealer::OnHealthy(CustodianPool& custodian) {
   }
   if (has_master_key) daemon_.vault->journal().Resume();
   daemon_.vault->keys().SweepPending(custodian);
-}
-
-Result<MasterKey> Unsealer::CheckedMaster(SecretBytes bytes) const {
-  KEYWARD_ASSIGN(MasterKey master, MasterKey::FromBytes(std::move(bytes)));
-  KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
-  if (!check.Equals(record_.check)) {
-    return Fail(Error(ErrorCode::kDataCorrupt,
-                      "what the hardware released is not the master key of this state directory: "
-                      "put back the master-key file that belongs to it, or restore a backup")
-                    .WithAction(Action::kProvision));
-  }
-  return master;
-}
-
-Result<StoreKeys> Unsealer::KeysFrom(const MasterKey& master) const {
-  StoreKeys keys;
-  KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
-  KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
-  keys.bound_to = BindingOf(record_);
-  return keys;
+  SweepFormer(custodian);
 }
 
 void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
@@ -295,8 +264,8 @@ void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
 }
 
 Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
-  KEYWARD_ASSIGN(const MasterKey master, CheckedMaster(std::move(released.master)));
-  KEYWARD_ASSIGN(StoreKeys keys, KeysFrom(master));
+  KEYWARD_ASSIGN(const MasterKey master, CheckedMaster(std::move(released.master), record_));
+  KEYWARD_ASSIGN(StoreKeys keys, StoreKeysOf(master, record_));
   KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
   KEYWARD_ASSIGN(SecretBytes token_key, master.Derive(Subkey::kToken));
   KEYWARD_ASSIGN(std::unique_ptr<Store> store,
@@ -364,7 +333,10 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
     daemon_.vault = std::move(candidate_);
     daemon_.tokens.Use(daemon_.vault->token_key());
     daemon_.on_vault_changed();
-    for (const auto& [name, pool] : daemon_.pools) daemon_.vault->keys().SweepPending(*pool);
+    for (const auto& [name, pool] : daemon_.pools) {
+      daemon_.vault->keys().SweepPending(*pool);
+      SweepFormer(*pool);
+    }
   }
   Finish(confirmed);
 }

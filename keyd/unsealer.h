@@ -17,6 +17,7 @@
 #include "keyd/master_key.h"
 #include "keyd/master_record.h"
 #include "keyd/pcr_policies.h"
+#include "keyd/second_record.h"
 
 namespace keyward {
 
@@ -31,6 +32,7 @@ class Unsealer {
  public:
   using PcrStateDone = std::function<void(Result<PcrState>)>;
   using Done = std::function<void(Result<void>)>;
+  using MasterDone = std::function<void(Result<MasterKey>)>;
 
   // Reads what the state directory says. Errors: kNotInitialised, kDataCorrupt, kIo, kConfiguration
   // (the custodian that has the master key is not configured).
@@ -51,8 +53,13 @@ class Unsealer {
   // not: then it can be repeated. Errors: kIo, kDataCorrupt (the master key is gone, but the store
   // does not tell which keys there are), the custodian's.
   void ZeroizeAll(const Done& done);
-  // What the TPM that has the master key measures just now, in the PCRs of the latest policy and
-  // `also`; and who has to sign it. Errors: kNotSupported (an HSM has the master key), the
+  // Has the custodian release the master key once more, for another seal of it. Errors: the
+  // custodian's, kDataCorrupt (another master key).
+  void ReleaseMaster(uint32_t caller, const MasterDone& done);
+  // The home that the master key had before, where that is not destroyed yet.
+  const std::optional<MasterRecord>& former() const { return former_; }
+  // What the TPM that has the master key, or its second seal, measures just now, in the PCRs of the
+  // latest policy and `also`; and who has to sign it. Errors: kNotSupported (no TPM has it), the
   // custodian's.
   void ShowPcrs(const PcrSelection& also, const PcrStateDone& done);
   // Takes a policy that the authority signed, and tries to unseal if that is what was missing.
@@ -75,24 +82,32 @@ class Unsealer {
     SecretBytes master;
     uint64_t counter;
   };
-  // Keys of custody hardware, by what the vault had of them and by what the store says.
+  // Keys of custody hardware, by what the vault had of them and by what the store says; seals of
+  // the master key, and counters.
   struct Doomed {
     std::vector<KeyReference> references;
     std::vector<KeyId> ids;
+    std::vector<KeyId> seals;
+    std::vector<KeyId> counters;
+
+    void Add(const MasterRecord& home) {
+      seals.push_back(home.seal);
+      counters.push_back(home.counter);
+    }
   };
 
   Unsealer(Daemon& daemon, std::filesystem::path state_directory, MasterRecord record,
-           PcrPolicies policies)
+           PcrPolicies policies, std::optional<MasterRecord> former)
       : daemon_(daemon),
         directory_(std::move(state_directory)),
         record_(std::move(record)),
-        policies_(std::move(policies)) {}
+        policies_(std::move(policies)),
+        former_(std::move(former)) {}
 
   CustodianPool& pool() const { return *daemon_.pools.at(record_.custodian); }
   std::filesystem::path SealMark() const { return directory_ / "sealed"; }
-  // Errors: kDataCorrupt (another master key than this state directory's).
-  Result<MasterKey> CheckedMaster(SecretBytes bytes) const;
-  Result<StoreKeys> KeysFrom(const MasterKey& master) const;
+  // Who signs PCR policies. Errors: kNotSupported.
+  Result<Bytes> PcrAuthority() const;
   Result<std::unique_ptr<Vault>> OpenVault(Released released);
   // What the vault's journal asks for; the unsealer outlives every vault that it opened.
   void ConfirmEpoch(uint64_t epoch, const Done& done);
@@ -101,13 +116,22 @@ class Unsealer {
   void OnReleased(uint64_t attempt, Result<Released> released);
   void OnConfirmed(const Result<void>& confirmed);
   void Finish(const Result<void>& outcome);
-  static Result<void> DestroyAll(Custodian& custodian, const std::optional<MasterRecord>& record,
-                                 const Doomed& keys);
+  // Has every custodian destroy what it is to; `outcome` is what went before.
+  void DestroyDoomed(const Result<void>& outcome, const Done& done);
+  // Adds the seals of the master key to what is to be destroyed.
+  void DoomSeals(const std::optional<SecondSeal>& second);
+  // Where nothing is known to be: what a crash may have left goes all the same.
+  void DestroyStraySeals();
+  void ForgetSecond(const std::string& place);
+  static Result<void> DestroyAll(Custodian& custodian, const Doomed& doomed);
+  // Destroys the former home, once the new one serves and `custodian` answers.
+  void SweepFormer(CustodianPool& custodian);
 
   Daemon& daemon_;
   const std::filesystem::path directory_;
   const MasterRecord record_;
   PcrPolicies policies_;
+  std::optional<MasterRecord> former_;
   std::vector<Done> waiting_;         // for the attempt that is under way
   uint64_t attempt_ = 0;              // counts them, so that an answer to a former one is known
   int counting_ = 0;                  // confirmations that the hardware is at

@@ -81,13 +81,17 @@ Result<void> LockOpensslsSecrets() {
 
 }  // namespace
 
-Result<Content> OpenBackup(const RecoveryInput& input) {
+Result<RecoveryKey> ReadRecoveryKey(const RecoveryInput& input) {
   KEYWARD_TRY(LockOpensslsSecrets());
-  KEYWARD_ASSIGN(const Bytes file, ReadBackup(input.backup));
   KEYWARD_ASSIGN(const SecretBytes text,
                  ReadSecret(input.key, kMaxRecoveryKeyFile, "the recovery key"));
   KEYWARD_ASSIGN(const SecretBytes passphrase, ReadPassphrase(input.passphrase));
-  KEYWARD_ASSIGN(const RecoveryKey key, RecoveryKey::FromPem(text, passphrase));
+  return RecoveryKey::FromPem(text, passphrase);
+}
+
+Result<Content> OpenBackup(const RecoveryInput& input) {
+  KEYWARD_ASSIGN(const Bytes file, ReadBackup(input.backup));
+  KEYWARD_ASSIGN(const RecoveryKey key, ReadRecoveryKey(input));
   KEYWARD_ASSIGN(OpenEnvelope envelope, OpenEnvelope::Open(file, key));
   KEYWARD_ASSIGN(Content content, ReadContent(envelope.header(), [&](MutableBytes out) {
                    return envelope.Read(out);

@@ -2,19 +2,23 @@
 #pragma once
 
 #include "keyd/backup/content.h"
+#include "keyd/backup/recovery_key.h"
 
 namespace keyward::backup {
 
 // Open descriptors, read from where they stand: keyctl has opened the files, because keyd's user
 // may not be able to.
 struct RecoveryInput {
-  int backup = -1;
+  int backup = -1;      // where there is one
   int key = -1;         // PEM
   int passphrase = -1;  // of the key; -1: none. A newline at its end does not count.
 };
 
-// Reads, opens and checks all that can be checked without hardware. OpenSSL keeps the key in locked
-// memory from then on. Errors: kInvalidArgument (the key), kIo, kTooLarge, those of
+// OpenSSL keeps the key in locked memory. Errors: kInvalidArgument (no key, or another passphrase),
+// kIo, kTooLarge, kResourceExhausted.
+Result<RecoveryKey> ReadRecoveryKey(const RecoveryInput& input);
+
+// Reads, opens and checks all that can be checked without hardware. Errors also: those of
 // OpenEnvelope::Open, ReadContent and CheckPairs.
 Result<Content> OpenBackup(const RecoveryInput& input);
 

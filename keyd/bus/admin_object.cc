@@ -263,6 +263,27 @@ void AdminObject::Unseal(sdbus::Result<>&& result) {
   context_.admin.Unseal(caller.uid, TellDone(std::move(result)));
 }
 
+void AdminObject::MakeSecondSeal(sdbus::Result<>&& result, std::string place, ByteArray material) {
+  const policy::Caller caller = Admin();
+  context_.second_seal.Make({std::move(place), std::move(material.bytes)}, caller.uid,
+                            TellDone(std::move(result)));
+}
+
+std::tuple<std::string, std::string, std::vector<uint8_t>, uint64_t, std::string>
+AdminObject::ShowSeals() {
+  static_cast<void>(Admin());
+  Seals seals = Unwrap(context_.second_seal.Show());
+  if (!seals.second) return {seals.custodian, {}, {}, 0, seals.former};
+  const auto made = std::chrono::floor<std::chrono::seconds>(seals.second->made);
+  return {seals.custodian, seals.second->place, seals.second->holder,
+          static_cast<uint64_t>(made.time_since_epoch().count()), seals.former};
+}
+
+void AdminObject::ForgetSecondSeal(sdbus::Result<>&& result, bool lost) {
+  const policy::Caller caller = Admin();
+  context_.second_seal.Forget(lost, caller.uid, TellDone(std::move(result)));
+}
+
 std::tuple<sdbus::UnixFd, uint64_t, uint64_t, uint64_t> AdminObject::ReadAudit(
     const uint64_t& record) {
   const policy::Caller caller = Admin();

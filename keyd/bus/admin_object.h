@@ -53,6 +53,10 @@ class AdminObject final : public sdbus::AdaptorInterfaces<org::keyward::Keyd1::A
   uint32_t Seal() override;
   void ZeroizeAll(sdbus::Result<uint32_t>&& result) override;
   void Unseal(sdbus::Result<>&& result) override;
+  void MakeSecondSeal(sdbus::Result<>&& result, std::string place, ByteArray material) override;
+  std::tuple<std::string, std::string, std::vector<uint8_t>, uint64_t, std::string> ShowSeals()
+      override;
+  void ForgetSecondSeal(sdbus::Result<>&& result, bool lost) override;
   std::tuple<sdbus::UnixFd, uint64_t, uint64_t, uint64_t> ReadAudit(
       const uint64_t& record) override;
   std::tuple<sdbus::UnixFd, uint64_t> FollowAudit() override;

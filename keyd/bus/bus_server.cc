@@ -30,7 +30,8 @@ Result<void> BusServer::Connect() {
   try {
     std::shared_ptr<sdbus::IConnection> connection = ConnectToBus("");
     context_.reset(new Context{connection, Callers(*connection), parts_.daemon, parts_.service,
-                               parts_.admin, parts_.backups, parts_.audit, parts_.started});
+                               parts_.admin, parts_.backups, parts_.second_seal, parts_.audit,
+                               parts_.started});
     AddObjects();
     connection->requestName(ServiceName(kService));
   } catch (const sdbus::Error& error) {

@@ -19,6 +19,7 @@ struct BusServerParts {
   Service& service;
   AdminService& admin;
   backup::BackupService& backups;
+  SecondSealService& second_seal;
   AuditReaders& audit;
   MonotonicTime started;
 };

@@ -7,6 +7,7 @@
 #include "keyd/audit_readers.h"
 #include "keyd/backup/backup_service.h"
 #include "keyd/bus/callers.h"
+#include "keyd/second_seal/second_seal_service.h"
 #include "keyd/service.h"
 
 namespace keyward::bus {
@@ -19,6 +20,7 @@ struct Context {
   Service& service;
   AdminService& admin;
   backup::BackupService& backups;
+  SecondSealService& second_seal;
   AuditReaders& audit;
   MonotonicTime started;
 };

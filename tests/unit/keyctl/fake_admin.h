@@ -39,6 +39,7 @@ class FakeAdmin final : public AdminClient {
     std::optional<Quote> quote;
     CreatedBackup backup;
     BackupCheck check;
+    SealsSummary seals;
     std::map<uint64_t, std::string> audit;  // parts of the log, by their first record
     bool audit_gap = false;                 // parts were removed between two readings
     std::string followed;                   // what comes after them
@@ -137,6 +138,13 @@ class FakeAdmin final : public AdminClient {
   }
   Result<BackupCheck> CheckBackup(const Bytes& digest, const Bytes& origin) override {
     return Answer("CheckBackup " + ToHex(digest) + " " + ToHex(origin), state_.check);
+  }
+  Result<void> MakeSecondSeal(const std::string& place, const Bytes& material) override {
+    return Answer("MakeSecondSeal " + place + " " + ToHex(material));
+  }
+  Result<SealsSummary> ShowSeals() override { return Answer("ShowSeals", state_.seals); }
+  Result<void> ForgetSecondSeal(bool lost) override {
+    return Answer(std::string("ForgetSecondSeal") + (lost ? " lost" : ""));
   }
   Result<uint32_t> ZeroizeAll() override { return Answer("ZeroizeAll", state_.ended); }
   Result<void> Unseal() override { return Answer("Unseal"); }

@@ -34,12 +34,24 @@ TEST_F(SealCommandTest, InitNeedsACustodian) {
 
 TEST_F(SealCommandTest, SealingAsksAndTellsWhatEnded) {
   EXPECT_EQ(Run({"seal"}), ExitCode::kNotConfirmed);
-  EXPECT_EQ(Run({"seal", "--zeroize-all"}), ExitCode::kNotConfirmed);
   EXPECT_THAT(keyd_.calls, IsEmpty());
+  EXPECT_EQ(Run({"seal", "--zeroize-all"}), ExitCode::kNotConfirmed);
+  EXPECT_THAT(keyd_.calls, ElementsAre("ShowSeals"));
+  keyd_.calls.clear();
   EXPECT_EQ(Run({"seal", "--yes"}), ExitCode::kOk);
   EXPECT_EQ(out_.str(), "The service is sealed; 2 sessions ended.\n");
   EXPECT_EQ(Run({"seal", "--zeroize-all", "--yes", "--json"}), ExitCode::kOk);
-  EXPECT_THAT(keyd_.calls, ElementsAre("Seal", "ZeroizeAll"));
+  EXPECT_THAT(keyd_.calls, ElementsAre("Seal", "ShowSeals", "ZeroizeAll"));
+  EXPECT_TRUE(OutJson().at("recovery_seal").is_null());
+}
+
+TEST_F(SealCommandTest, ZeroizingTellsWhatARecoveryKeyWouldStillOpen) {
+  keyd_.seals = {"hsm", "recovery", Bytes(32, 0xab), {}, ""};
+  EXPECT_EQ(Run({"seal", "--zeroize-all"}), ExitCode::kNotConfirmed);
+  EXPECT_THAT(out_.str(), HasSubstr("the recovery key of certificate abababababababab and a copy of"
+                                    " the disk, would still open what is stored"));
+  EXPECT_EQ(Run({"seal", "--zeroize-all", "--yes", "--json"}), ExitCode::kOk);
+  EXPECT_EQ(OutJson().at("recovery_seal").get<std::string>().size(), 64U);
 }
 
 TEST_F(SealCommandTest, UnsealTellsWhyItStaysSealed) {

@@ -49,6 +49,11 @@ TEST_F(UsageTest, EveryLevelHasHelpWithExamples) {
                                                         {"backup", "create"},
                                                         {"backup", "drill"},
                                                         {"backup", "restore"},
+                                                        {"master"},
+                                                        {"master", "seal"},
+                                                        {"master", "show"},
+                                                        {"master", "forget"},
+                                                        {"master", "reseal"},
                                                         {"audit"},
                                                         {"audit", "verify"},
                                                         {"audit", "show"}};

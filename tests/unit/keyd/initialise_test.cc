@@ -124,10 +124,10 @@ TEST_F(InitialiseTest, ItsLastStepIsTakenByTheNextStart) {
   MasterRecord draft = *Record();
   draft.record.clear();
   ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(draft)));
-  ASSERT_OK(FinishInitialisation(directory_.path(), *Record()));
+  ASSERT_OK(FinishHome(directory_.path(), *Record()));
   EXPECT_OK(Open());
   EXPECT_FALSE(IsThere(kMasterDraft));
-  EXPECT_OK(FinishInitialisation(directory_.path(), *Record()));
+  EXPECT_OK(FinishHome(directory_.path(), *Record()));
 }
 
 TEST_F(InitialiseTest, TheDraftOfAnotherMasterKeyMovesNoStore) {
@@ -136,7 +136,7 @@ TEST_F(InitialiseTest, TheDraftOfAnotherMasterKeyMovesNoStore) {
   other.seal = {9};
   ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(other)));
   ASSERT_OK(ReplaceFile(directory_.path() / kStateDraft, AsBytes("of a try that was given up")));
-  ASSERT_OK(FinishInitialisation(directory_.path(), *Record()));
+  ASSERT_OK(FinishHome(directory_.path(), *Record()));
   EXPECT_OK(Open());
 }
 
