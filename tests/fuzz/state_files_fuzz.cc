@@ -4,6 +4,7 @@
 
 #include "keyd/master_record.h"
 #include "keyd/pcr_policies.h"
+#include "keyd/second_record.h"
 #include "tests/fuzz/require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -11,6 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const keyward::ByteView input(data, size);
   if (const auto record = keyward::DecodeMasterRecord(input)) {
     Require(std::ranges::equal(keyward::Encode(*record), input));
+  }
+  if (const auto second = keyward::DecodeSecondSeal(input)) {
+    Require(std::ranges::equal(keyward::Encode(*second), input));
   }
   if (const auto policies = keyward::DecodePcrPolicies(input)) {
     Require(std::ranges::equal(keyward::Encode(*policies), input));

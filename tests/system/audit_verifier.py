@@ -18,7 +18,7 @@ service.init service.start service.stop service.seal service.unseal custodian.lo
 key.generate key.rotate key.prepare key.activate key.retire key.revoke key.destroy key.open key.close
 key.sign module.enrol module.remove peer.enrol peer.remove peer.revoke list.import policy.reload session.open session.end
 cert.issue cert.revoke token.issue token.revoke backup.create backup.restore audit.export audit.restart
-call.refused policy.pcr
+call.refused policy.pcr master.seal master.forget master.reseal
 audit.begin audit.checkpoint audit.retention audit.repair audit.full audit.space""".split())
 DIGESTS = {"ecdsa-p256": "-sha256", "ecdsa-p384": "-sha384", "rsa-pss-2048": "-sha256"}
 PSS = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"]
