@@ -49,6 +49,7 @@ class SecondSealFixture : public ::testing::Test {
                            .sessions = sessions_,
                            .channels = *channels_,
                            .audit = trail_,
+                           .tokens = tokens_,
                            .post = [this](auto work) { posts_->Post(std::move(work)); },
                            .policy = std::make_shared<const policy::Policy>(),
                            .boot = Boot::Begin(std::nullopt, rng_)});
@@ -141,6 +142,7 @@ class SecondSealFixture : public ::testing::Test {
   fakes::FakeHardware hsm_;
   CustodianHooks hooks_;
   SessionTable sessions_;
+  SessionTokens tokens_{sessions_, clock_};
   AuditTrail trail_{clock_, rng_};
   std::unique_ptr<PostQueue> posts_;
   std::unique_ptr<ChannelServer> channels_;
