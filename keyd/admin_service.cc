@@ -157,8 +157,8 @@ uint32_t AdminService::EndDependants(const KeyRing& keys, const std::string& key
       reason);
 }
 
-Result<void> AdminService::CheckEnrolment(const KeyRing& keys, const Registry& registry,
-                                          const std::string& module, const std::string& key) const {
+Result<void> AdminService::CheckIdentity(const KeyRing& keys, const std::string& module,
+                                         const std::string& key) const {
   const policy::Module* rules = daemon_.policy->FindModule(module);
   if (rules == nullptr) {
     return Fail(ErrorCode::kNotFound,
@@ -177,11 +177,6 @@ Result<void> AdminService::CheckEnrolment(const KeyRing& keys, const Registry& r
   if (identity->record.algorithm != Algorithm::kEd25519) {
     return Fail(ErrorCode::kNotSupported, "a module's identity is an ed25519 key");
   }
-  const std::string* current = registry.IdentityOf(module);
-  if (current != nullptr && *current != key) {
-    return Fail(ErrorCode::kAlreadyExists,
-                "the module is enrolled with another key; keyctl module remove it first");
-  }
   return {};
 }
 
@@ -189,14 +184,14 @@ void AdminService::EnrolModule(const std::string& module, const std::string& key
                                const Done& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  const Result<void> good = CheckEnrolment((*vault)->keys(), (*vault)->registry(), module, key);
-  if (!good) {
-    return done(Refuse(ModuleEvent(EventKind::kModuleEnrol, caller, module, key), good.error()));
-  }
-  (*vault)->registry().EnrolModule(module, key, caller, [module, key, done](Result<void> enrolled) {
-    if (enrolled) Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
-    done(std::move(enrolled));
-  });
+  const auto rules = [this, &keys = (*vault)->keys(), module, key] {
+    return CheckIdentity(keys, module, key);
+  };
+  (*vault)->registry().EnrolModule(
+      module, key, rules, caller, [module, key, done](Result<void> enrolled) {
+        if (enrolled) Log(LogLevel::kNotice, "module '{}' enrolled with key '{}'", module, key);
+        done(std::move(enrolled));
+      });
 }
 
 void AdminService::RemoveModule(const std::string& module, uint32_t caller, const Ended& done) {
@@ -226,12 +221,6 @@ void AdminService::EnrolPeer(const std::string& peer, ByteView spki, uint32_t ca
   if (const Result<void> good = CheckName(peer); !good) return done(Refuse(event, good.error()));
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key) return done(Refuse(event, key.error()));
-  const PublicKey* current = (*vault)->registry().PeerKey(peer);
-  if (current != nullptr && *current != *key) {
-    return done(
-        Refuse(event, {ErrorCode::kAlreadyExists,
-                       "the peer is enrolled with another key; keyctl module remove it first"}));
-  }
   (*vault)->registry().EnrolPeer(peer, *key, caller, [peer, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
     done(std::move(enrolled));

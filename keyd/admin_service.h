@@ -100,8 +100,9 @@ class AdminService {
   void RevokePeer(Vault& vault, const std::string& name, uint32_t caller, const Ended& done);
   uint32_t EndDependants(const KeyRing& keys, const std::string& key,
                          const std::vector<KeyId>& versions);
-  Result<void> CheckEnrolment(const KeyRing& keys, const Registry& registry,
-                              const std::string& module, const std::string& key) const;
+  // That `key` may be the identity of `module`.
+  Result<void> CheckIdentity(const KeyRing& keys, const std::string& module,
+                             const std::string& key) const;
   ModuleStatus StatusOf(Vault& vault, const std::string& module) const;
 
   Daemon& daemon_;

@@ -36,19 +36,34 @@ void Registry::Owe(const RevocationRecord& record) {
   owed_.insert_or_assign({record.revocation.fingerprint, record.issuer}, record);
 }
 
-void Registry::EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
-                           const Done& done) {
-  const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
-    if (peers_.contains(name)) {
-      return Fail(ErrorCode::kAlreadyExists, "a remote peer has that name; remove it first");
-    }
+Result<void> Registry::CheckModule(const std::string& name, const std::string& key) const {
+  if (peers_.contains(name)) {
+    return Fail(ErrorCode::kAlreadyExists, "a remote peer has that name; remove it first");
+  }
+  const std::string* current = IdentityOf(name);
+  if (current != nullptr && *current != key) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "the module is enrolled with another key; keyctl module remove it first");
+  }
+  return {};
+}
+
+void Registry::EnrolModule(const std::string& name, const std::string& key, const Rules& rules,
+                           uint32_t caller, const Done& done) {
+  const auto check = [this, name, key, rules]() -> Result<void> {
+    KEYWARD_TRY(rules());
+    return CheckModule(name, key);
+  };
+  const audit::Event event = ModuleEvent(EventKind::kModuleEnrol, caller, name, key);
+  if (const Result<void> good = check(); !good) return done(Refuse(event, good.error()));
+  const auto change = [check, name, key](StoreWriter& store) -> Result<void> {
+    KEYWARD_TRY(check());
     return store.PutModule({name, key});
   };
-  journal_.Commit(change, ModuleEvent(EventKind::kModuleEnrol, caller, name, key),
-                  [this, name, key, done](const Journal::Outcome& outcome) {
-                    if (outcome.written) modules_[name] = key;
-                    done(outcome.result);
-                  });
+  journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {
+    if (outcome.written) modules_[name] = key;
+    done(outcome.result);
+  });
 }
 
 Journal::Done Registry::Told(const std::string& name, const Done& done) {
@@ -74,20 +89,34 @@ void Registry::ForgetIdentity(const std::string& key) {
   std::erase_if(modules_, [&key](const auto& module) { return module.second == key; });
 }
 
+Result<void> Registry::CheckPeer(const std::string& name, const PublicKey& key) const {
+  if (key.algorithm() != Algorithm::kEd25519) {
+    return Fail(ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key");
+  }
+  if (IsRevoked(key)) {
+    return Fail(ErrorCode::kRevoked, "this key was revoked; have the peer make another");
+  }
+  if (modules_.contains(name)) {
+    return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
+  }
+  const PublicKey* current = PeerKey(name);
+  if (current != nullptr && *current != key) {
+    return Fail(ErrorCode::kAlreadyExists,
+                "the peer is enrolled with another key; keyctl module remove it first");
+  }
+  return {};
+}
+
 void Registry::EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller,
                          const Done& done) {
   audit::Event event = MakeEvent(EventKind::kPeerEnrol, caller, name);
   event.detail.push_back({"fingerprint", audit::SafeText(ToHex(key.Fingerprint()))});
-  if (key.algorithm() != Algorithm::kEd25519) {
-    return done(Refuse(event, {ErrorCode::kNotSupported, "a peer's identity is an Ed25519 key"}));
+  if (const Result<void> good = CheckPeer(name, key); !good) {
+    return done(Refuse(event, good.error()));
   }
+  // Once more then, as what was asked for before may have changed the answer.
   const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
-    if (IsRevoked(key)) {
-      return Fail(ErrorCode::kRevoked, "this key was revoked; have the peer make another");
-    }
-    if (modules_.contains(name)) {
-      return Fail(ErrorCode::kAlreadyExists, "a module has that name; remove it first");
-    }
+    KEYWARD_TRY(CheckPeer(name, key));
     return store.PutPeer({name, key.spki()});
   };
   journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {

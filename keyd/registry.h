@@ -21,20 +21,24 @@ inline constexpr size_t kMaxRevocations = 20'000;
 class Registry {
  public:
   using Done = std::function<void(Result<void>)>;
+  using Rules = std::function<Result<void>()>;
 
   // `journal` outlives the registry. Errors: kDataCorrupt.
   static Result<std::unique_ptr<Registry>> Create(Journal& journal, const StoredState& state);
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // Errors also: kAlreadyExists (a peer has that name).
-  void EnrolModule(const std::string& name, const std::string& key, uint32_t caller,
-                   const Done& done);
+  // `rules` says whether it may be: asked now, and once more when it is written, as what was asked
+  // for before may have changed the answer. Errors also: those of `rules`, kAlreadyExists (enrolled
+  // with another key; or a peer has that name).
+  void EnrolModule(const std::string& name, const std::string& key, const Rules& rules,
+                   uint32_t caller, const Done& done);
   // Errors also: kNotFound.
   void RemoveModule(const std::string& name, uint32_t caller, const Done& done);
   // Forgets every module whose identity was `key`, which the store has deleted.
   void ForgetIdentity(const std::string& key);
-  // Errors also: kAlreadyExists (a module has that name), kNotSupported (not Ed25519), kRevoked.
+  // Errors also: kAlreadyExists (enrolled with another key; or a module has that name),
+  // kNotSupported (not Ed25519), kRevoked.
   void EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller, const Done& done);
   // Errors also: kNotFound.
   void RemovePeer(const std::string& name, uint32_t caller, const Done& done);
@@ -58,6 +62,8 @@ class Registry {
 
  private:
   std::unexpected<Error> Refuse(const audit::Event& event, Error why);
+  Result<void> CheckModule(const std::string& name, const std::string& key) const;
+  Result<void> CheckPeer(const std::string& name, const PublicKey& key) const;
   // Until the store was told of a removal, it can be repeated.
   Journal::Done Told(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}

@@ -30,7 +30,7 @@ class RegistryTest : public ::testing::Test {
     return outcome;
   }
   Result<void> EnrolModule(const std::string& name, const std::string& key) {
-    return Run([&](const auto& done) { registry_->EnrolModule(name, key, kCaller, done); });
+    return Run([&](const auto& done) { registry_->EnrolModule(name, key, rules_, kCaller, done); });
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
     return Run([&](const auto& done) { registry_->EnrolPeer(name, key, kCaller, done); });
@@ -52,6 +52,7 @@ class RegistryTest : public ::testing::Test {
   }
 
   testing_support::TestStore stored_;
+  Registry::Rules rules_ = [] { return Result<void>(); };
   std::unique_ptr<Registry> registry_;
 };
 
@@ -107,14 +108,27 @@ TEST_F(RegistryTest, ANameIsAModulesOrAPeers) {
   EXPECT_EQ(Read()->IdentityOf("remote"), nullptr);
 }
 
-TEST_F(RegistryTest, EnrollingAgainReplaces) {
+TEST_F(RegistryTest, AnotherKeyTakesARemovalFirst) {
   ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
-  ASSERT_OK(EnrolPeer("remote", PeerKey(2)));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  EXPECT_THAT(EnrolPeer("remote", PeerKey(2)), FailsWith(ErrorCode::kAlreadyExists));
   ASSERT_OK(EnrolModule("frontend", "old-id"));
-  ASSERT_OK(EnrolModule("frontend", "new-id"));
-  EXPECT_EQ(*registry_->PeerKey("remote"), PeerKey(2));
-  EXPECT_EQ(*Read()->PeerKey("remote"), PeerKey(2));
-  EXPECT_EQ(*Read()->IdentityOf("frontend"), "new-id");
+  ASSERT_OK(EnrolModule("frontend", "old-id"));
+  EXPECT_THAT(EnrolModule("frontend", "new-id"), FailsWith(ErrorCode::kAlreadyExists));
+  EXPECT_EQ(*Read()->PeerKey("remote"), PeerKey(1));
+  EXPECT_EQ(*Read()->IdentityOf("frontend"), "old-id");
+}
+
+TEST_F(RegistryTest, TheRulesHoldWhenAModuleIsWritten) {
+  int asked = 0;
+  rules_ = [&asked]() -> Result<void> {
+    if (++asked == 1) return {};
+    return Fail(ErrorCode::kNotFound, "the key is gone");
+  };
+  EXPECT_THAT(EnrolModule("frontend", "frontend-id"), FailsWith(ErrorCode::kNotFound));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(registry_->IdentityOf("frontend"), nullptr);
+  EXPECT_EQ(Read()->IdentityOf("frontend"), nullptr);
 }
 
 TEST_F(RegistryTest, APeersIdentityIsEd25519) {

@@ -59,7 +59,7 @@ class ServiceTest : public KeyRingFixture {
   }
   Result<void> EnrolModule(const std::string& name, const std::string& key) {
     const Answer<void> answer;
-    registry_->EnrolModule(name, key, kCaller, answer);
+    registry_->EnrolModule(name, key, [] { return Result<void>(); }, kCaller, answer);
     return Await(answer);
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
