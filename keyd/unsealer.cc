@@ -105,35 +105,23 @@ void Unsealer::TryUnseal(const Done& done) {
   if (counting_ == 0) StartAttempt();
 }
 
+Result<Unsealer::Released> Unsealer::Release(Custodian& custodian, const MasterRecord& record,
+                                             const std::vector<SignedPcrPolicy>& policies) {
+  KEYWARD_ASSIGN(SecretBytes master,
+                 custodian.master_sealer().UnsealMaster(record.seal, record.record, policies));
+  KEYWARD_ASSIGN(const uint64_t counter, custodian.counter().Read(record.counter));
+  return Released{std::move(master), counter};
+}
+
 void Unsealer::StartAttempt() {
-  const uint64_t attempt = ++attempt_;
-  auto finish = [this, attempt](Result<Released> released) {
-    auto shared = std::make_shared<Result<Released>>(std::move(released));
-    daemon_.post([this, attempt, shared] { OnReleased(attempt, std::move(*shared)); });
-  };
-  const Result<void> queued = pool().Submit(
-      0,
-      [record = record_, policies = policies_.all(),
-       finish](Result<Custodian*> custodian) -> Result<void> {
-        if (!custodian) {
-          finish(Fail(custodian.error()));
-          return Fail(custodian.error());
-        }
-        Result<SecretBytes> master =
-            (*custodian)->master_sealer().UnsealMaster(record.seal, record.record, policies);
-        if (!master) {
-          finish(Fail(master.error()));
-          return Fail(master.error());
-        }
-        const Result<uint64_t> counter = (*custodian)->counter().Read(record.counter);
-        if (!counter) {
-          finish(Fail(counter.error()));
-          return Fail(counter.error());
-        }
-        finish(Released{std::move(*master), *counter});
-        return {};
+  Ask<Released>(
+      pool(), 0, daemon_.post,
+      [record = record_, policies = policies_.all()](Custodian& custodian) {
+        return Release(custodian, record, policies);
+      },
+      [this, attempt = ++attempt_](Result<Released> released) {
+        OnReleased(attempt, std::move(released));
       });
-  if (!queued) finish(Fail(queued.error()));
 }
 
 void Unsealer::Unseal(uint32_t caller, const Done& done) {
@@ -204,27 +192,19 @@ void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
   PcrSelection pcrs = also;
   if (!policies_.all().empty()) pcrs.merge(PcrSelection(policies_.all().front().pcrs));
   if (pcrs.empty()) pcrs = kDefaultPcrs;
-  auto finish = [this, authority = *authority, done](const Result<PcrValues>& values) {
-    daemon_.post([this, authority, done, values] {
-      if (!values) return done(Fail(values.error()));
-      done(PcrState{authority, *values, policies_.all()});
-    });
-  };
   const Result<CustodianPool*> tpm = FindCustodian(daemon_.pools, "tpm");  // it has an authority
   if (!tpm) return done(Fail(tpm.error()));
-  const Result<void> queued =
-      (*tpm)->Submit(0, [pcrs, finish](Result<Custodian*> custodian) -> Result<void> {
-        Result<PcrValues> values = Fail(NoPcrs());
-        if (!custodian) {
-          values = Fail(custodian.error());
-        } else if (Attester* attester = (*custodian)->attester()) {
-          values = attester->ReadPcrs(pcrs);
-        }
-        finish(values);
-        if (!values) return Fail(values.error());
-        return {};
+  Ask<PcrValues>(
+      **tpm, 0, daemon_.post,
+      [pcrs](Custodian& custodian) -> Result<PcrValues> {
+        Attester* attester = custodian.attester();
+        if (attester == nullptr) return Fail(NoPcrs());
+        return attester->ReadPcrs(pcrs);
+      },
+      [this, authority = *authority, done](Result<PcrValues> values) {
+        if (!values) return done(Fail(values.error()));
+        done(PcrState{authority, std::move(*values), policies_.all()});
       });
-  if (!queued) finish(Fail(queued.error()));
 }
 
 void Unsealer::Stop() {
@@ -246,21 +226,16 @@ void Unsealer::OnHealthy(CustodianPool& custodian) {
 
 void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
   ++counting_;
-  auto finish = [this, done](const Result<void>& confirmed) {
-    daemon_.post([this, done, confirmed] {
-      --counting_;
-      done(confirmed);
-      if (counting_ == 0 && !waiting_.empty() && candidate_ == nullptr) StartAttempt();
-    });
-  };
-  const Result<void> queued = pool().Submit(
-      0, [id = record_.counter, epoch, finish](Result<Custodian*> custodian) -> Result<void> {
-        Result<void> raised = custodian ? RaiseTo((*custodian)->counter(), id, epoch)
-                                        : Result<void>(Fail(custodian.error()));
-        finish(raised);
-        return raised;
+  Ask<void>(
+      pool(), 0, daemon_.post,
+      [id = record_.counter, epoch](Custodian& custodian) {
+        return RaiseTo(custodian.counter(), id, epoch);
+      },
+      [this, done](const Result<void>& confirmed) {
+        --counting_;
+        done(confirmed);
+        if (counting_ == 0 && !waiting_.empty() && candidate_ == nullptr) StartAttempt();
       });
-  if (!queued) finish(Fail(queued.error()));
 }
 
 Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {

@@ -111,6 +111,8 @@ class Unsealer {
   Result<std::unique_ptr<Vault>> OpenVault(Released released);
   // What the vault's journal asks for; the unsealer outlives every vault that it opened.
   void ConfirmEpoch(uint64_t epoch, const Done& done);
+  static Result<Released> Release(Custodian& custodian, const MasterRecord& record,
+                                  const std::vector<SignedPcrPolicy>& policies);
   void StartAttempt();
   audit::Event Beginning() const;
   void OnReleased(uint64_t attempt, Result<Released> released);

@@ -45,28 +45,22 @@ void Unsealer::DestroyDoomed(const Result<void>& outcome, const Done& done) {
   };
   auto progress = std::make_shared<Progress>(Progress{keys.size(), outcome});
   for (const auto& [name, doomed] : keys) {
-    auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
-      daemon_.post([this, name, progress, done, destroyed] {
-        if (destroyed) {
-          to_destroy_.erase(name);
-          ForgetSecond(name);
-        }
-        if (progress->outcome && !destroyed) progress->outcome = destroyed;
-        if (--progress->left == 0) done(progress->outcome);
-      });
+    const auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
+      if (destroyed) {
+        to_destroy_.erase(name);
+        ForgetSecond(name);
+      }
+      if (progress->outcome && !destroyed) progress->outcome = destroyed;
+      if (--progress->left == 0) done(progress->outcome);
     };
-    const auto found = daemon_.pools.find(name);
-    const Result<void> queued =
-        found == daemon_.pools.end()
-            ? Fail(ErrorCode::kCustodianUnavailable, "security.yaml configures no '" + name + "'")
-            : found->second->Submit(
-                  0, [doomed, finish](Result<Custodian*> custodian) -> Result<void> {
-                    Result<void> destroyed = custodian ? DestroyAll(**custodian, doomed)
-                                                       : Result<void>(Fail(custodian.error()));
-                    finish(destroyed);
-                    return destroyed;
-                  });
-    if (!queued) finish(Fail(queued.error()));
+    const Result<CustodianPool*> pool = FindCustodian(daemon_.pools, name);
+    if (!pool) {
+      daemon_.post([finish, error = pool.error()] { finish(Fail(error)); });
+      continue;
+    }
+    Ask<void>(
+        **pool, 0, daemon_.post,
+        [doomed = doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); }, finish);
   }
 }
 
