@@ -25,6 +25,7 @@ void Add(Findings& all, Findings more) {
 Findings CheckKeyd(AdminClient& admin, const ServiceStatus& status) {
   Findings findings = CheckStatus(status);
   findings.push_back(CheckPcrPolicies(admin.ShowPcrPolicies({})));
+  findings.push_back(CheckSecondSeal(admin.ShowSeals()));
   findings.push_back(CheckAudit(status.audit));
   findings.push_back(CheckRevocations(admin.ListRevocations(),
                                       admin.DescribeKey(std::string(policy::kServiceKeyName))));
@@ -108,9 +109,10 @@ void AddDoctorCommand(CLI::App& app, Shell& shell) {
       app.add_subcommand("doctor", "Look for what is wrong, and tell what to do about it");
   command->footer(
       "Looks at the configuration, the state directory, the bus, keyd, each custodian, the boot,\n"
-      "the stored state, the audit log, the revocations, the backup and the disk. Works without a\n"
-      "keyd, and as any user, who is told what only root can see. Exits with 12 when something\n"
-      "needs attention.\n\n"
+      "the stored state, the second seal, the audit log, the revocations, the backup and the "
+      "disk.\n"
+      "Works without a keyd, and as any user, who is told what only root can see. Exits with 12\n"
+      "when something needs attention.\n\n"
       "Examples:\n"
       "  keyctl doctor\n"
       "  keyctl doctor --json | jq '.checks[] | select(.verdict == \"attention\")'\n"

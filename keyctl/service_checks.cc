@@ -15,6 +15,7 @@ constexpr const char* kBus = "bus";
 constexpr const char* kKeyd = "keyd";
 constexpr const char* kStored = "stored state";
 constexpr const char* kPcrPolicy = "PCR policy";
+constexpr const char* kSecondSeal = "second seal";
 
 std::string RemedyForName(const std::string& code, std::string_view subject) {
   return RemedyFor(ErrorCodeFromName(code).value_or(ErrorCode::kInternal), subject);
@@ -63,6 +64,10 @@ Finding CheckSeal(const ServiceStatus& status) {
   const std::string subject = cause == status.custodians.end() ? "service" : cause->name;
   return Attention(kCheck, "sealed: " + status.seal_reason,
                    RemedyForName(status.seal_code, subject), status.seal_code);
+}
+
+Finding ForAdmins(const char* check) {
+  return Unknown(check, "this is for admins to see", "run keyctl doctor as an admin");
 }
 
 std::string RemedyForAbsence(ErrorCode code) {
@@ -117,9 +122,7 @@ Finding CheckPcrPolicies(const Result<PcrSummary>& summary) {
     if (code == ErrorCode::kNotSupported) {
       return Well(kPcrPolicy, "none is needed: an HSM has the master key");
     }
-    if (code == ErrorCode::kPermissionDenied) {
-      return Unknown(kPcrPolicy, "this is for admins to see", "run keyctl doctor as an admin");
-    }
+    if (code == ErrorCode::kPermissionDenied) return ForAdmins(kPcrPolicy);
     return Unknown(kPcrPolicy, "the TPM cannot be asked: " + summary.error().message());
   }
   if (summary->policies.empty()) {
@@ -132,6 +135,24 @@ Finding CheckPcrPolicies(const Result<PcrSummary>& summary) {
   if (holds) return Well(kPcrPolicy, "the state of now is signed");
   return Attention(kPcrPolicy, "the state of now is not signed: the TPM will not open",
                    RemedyFor(ErrorCode::kPcrMismatch, "tpm"), "PcrMismatch");
+}
+
+Finding CheckSecondSeal(const Result<SealsSummary>& seals) {
+  if (!seals && seals.error().code() == ErrorCode::kPermissionDenied) return ForAdmins(kSecondSeal);
+  if (!seals) {
+    return Attention(kSecondSeal, seals.error().message(),
+                     "keyctl master forget --lost, then make it again: keyctl master seal",
+                     std::string(Name(seals.error().code())));
+  }
+  std::string what = "none: what the hardware loses, only a backup brings back";
+  if (!seals->second.empty()) {
+    what = fmt::format("{}, made {}", seals->second, Timestamp(seals->made));
+  }
+  if (!seals->former.empty()) {
+    what += fmt::format("; the {} that had the master key before is to destroy its part yet",
+                        seals->former);
+  }
+  return Well(kSecondSeal, std::move(what));
 }
 
 }  // namespace keyward::keyctl

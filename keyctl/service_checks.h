@@ -19,4 +19,8 @@ Findings CheckStatus(const ServiceStatus& status);
 // Whether a state of the boot is signed, and the one of now is. For admins.
 Finding CheckPcrPolicies(const Result<PcrSummary>& summary);
 
+// What there is beside the hardware that has the master key, for the day when it is lost. For
+// admins.
+Finding CheckSecondSeal(const Result<SealsSummary>& seals);
+
 }  // namespace keyward::keyctl

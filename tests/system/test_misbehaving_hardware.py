@@ -455,7 +455,8 @@ class HsmTest(TokenTest):
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
         checks = {each["check"]: each["verdict"] for each in json.loads(said.stdout)["checks"]}
         self.assertEqual({name for name, verdict in checks.items() if verdict == "unknown"},
-                         {"PIN file", "state directory", "PCR policy", "revocations", "backup"})
+                         {"PIN file", "state directory", "PCR policy", "second seal", "revocations",
+                          "backup"})
         self.assertEqual(checks["custodian hsm"], "ok")
 
 

@@ -16,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing_support::KeyctlTest;
@@ -151,6 +152,17 @@ TEST_F(DoctorCommandTest, ThePolicyOfTheBootIsLookedAt) {
   ExpectAttention("PCR policy", "keyctl policy pcr sign");
 }
 
+TEST_F(DoctorCommandTest, TheSecondSealIsTold) {
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_THAT(std::string(Finding("second seal").at("finding")), HasSubstr("none"));
+  keyd_.seals = {"tpm", "recovery", {0xab}, clock_.Now(), "hsm"};
+  EXPECT_EQ(Doctor(), ExitCode::kOk);
+  EXPECT_THAT(std::string(Finding("second seal").at("finding")),
+              AllOf(HasSubstr("recovery"), HasSubstr("the hsm that had the master key before")));
+  keyd_.seals_error = Error(ErrorCode::kDataCorrupt, "master-key.second is damaged");
+  ExpectAttention("second seal", "keyctl master forget --lost");
+}
+
 TEST_F(DoctorCommandTest, ABootThatChangedIsTold) {
   keyd_.status.boot.state = "changed";
   keyd_.status.boot.detail = "PCR 4 changed";
@@ -275,9 +287,11 @@ TEST_F(DoctorCommandTest, WhoSignsRevocationsIsTold) {
 TEST_F(DoctorCommandTest, WhatIsForAdminsIsNoFaultForOthers) {
   keyd_.pcr_error = Error(ErrorCode::kPermissionDenied, "for admins");
   keyd_.revocations_error = keyd_.pcr_error;
+  keyd_.seals_error = keyd_.pcr_error;
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_EQ(Finding("PCR policy").at("verdict"), "unknown");
   EXPECT_EQ(Finding("revocations").at("verdict"), "unknown");
+  EXPECT_EQ(Finding("second seal").at("verdict"), "unknown");
   keyd_.pcr_error = Error(ErrorCode::kNotSupported, "an HSM has the master key");
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_EQ(Finding("PCR policy").at("verdict"), "ok");

@@ -40,6 +40,7 @@ class FakeAdmin final : public AdminClient {
     CreatedBackup backup;
     BackupCheck check;
     SealsSummary seals;
+    std::optional<Error> seals_error;       // for ShowSeals alone
     std::map<uint64_t, std::string> audit;  // parts of the log, by their first record
     bool audit_gap = false;                 // parts were removed between two readings
     std::string followed;                   // what comes after them
@@ -142,7 +143,10 @@ class FakeAdmin final : public AdminClient {
   Result<void> MakeSecondSeal(const std::string& place, const Bytes& material) override {
     return Answer("MakeSecondSeal " + place + " " + ToHex(material));
   }
-  Result<SealsSummary> ShowSeals() override { return Answer("ShowSeals", state_.seals); }
+  Result<SealsSummary> ShowSeals() override {
+    if (state_.seals_error) return Fail(*state_.seals_error);
+    return Answer("ShowSeals", state_.seals);
+  }
   Result<void> ForgetSecondSeal(bool lost) override {
     return Answer(std::string("ForgetSecondSeal") + (lost ? " lost" : ""));
   }
