@@ -20,6 +20,12 @@ struct Head {
   bool operator==(const Head&) const = default;
 };
 
+// How far the log `log` has come.
+struct End {
+  LogId log;
+  Head head;
+};
+
 // A line is hashed without its newline.
 Hash HashOf(std::string_view line);
 // What the first record of a log has for the hash of the line before it.

@@ -27,7 +27,7 @@ Result<Log> Log::Open(const std::filesystem::path& folder, const Clock& clock, R
 
 Result<Log> Log::Open(std::unique_ptr<Storage> storage, const Clock& clock, Rng& rng,
                       const Options& options) {
-  KEYWARD_ASSIGN(Tail tail, ReadTail(*storage, options.expected_head));
+  KEYWARD_ASSIGN(Tail tail, ReadTail(*storage, {options.expected_head, options.expected_end}));
   Log log(std::move(storage), clock, options.limits);
   const uint64_t unfinished = tail.unfinished;
   if (tail.segments.empty()) {
@@ -135,6 +135,7 @@ Result<void> Log::Add(std::vector<Record> records, Space space) {
     segments_.back().begins_with_checkpoint = first.checkpoint.has_value();
   }
   unsigned_records_ += first.checkpoint ? 0 : records.size();
+  if (head_listener_) head_listener_(last_.head);
   Tell(lines);
   return {};
 }

@@ -44,15 +44,18 @@ class Log {
     Limits limits;
     // A record that is known from elsewhere to be in the log.
     std::optional<Head> expected_head;
+    // How far the log has come at least, from elsewhere still. Where it is not further than
+    // `expected_head`, only whose end it is counts: retention may have removed that record.
+    std::optional<End> expected_end = std::nullopt;
   };
 
   // Goes on with the log of `folder`, which must be there, or begins one. An incomplete last line,
   // which a crash leaves, is cut off and that is recorded. Only the newest segment is read and
   // verified, and those before it back to `expected_head`. Errors: kBusy (another log has the
-  // folder), kRolledBack (`expected_head` is not in the log), kDataCorrupt (the log does not hold
-  // together; the message names the record), kNotSupported (the filesystem cannot set space aside),
-  // kResourceExhausted (no space for the record of a beginning or a repair), kIo. `clock` outlives
-  // the log; `rng` is needed for a log's beginning only.
+  // folder), kRolledBack (it lacks what is expected, or is another log), kDataCorrupt (the log does
+  // not hold together; the message names the record), kNotSupported (the filesystem cannot set
+  // space aside), kResourceExhausted (no space for the record of a beginning or a repair), kIo.
+  // `clock` outlives the log; `rng` is needed for a log's beginning only.
   static Result<Log> Open(const std::filesystem::path& folder, const Clock& clock, Rng& rng,
                           const Options& options);
   static Result<Log> Open(std::unique_ptr<Storage> storage, const Clock& clock, Rng& rng,
@@ -73,6 +76,9 @@ class Log {
   Result<void> CheckRoom() { return MakeRoom(); }
   // `listener` gets each line, without its newline, once it is on disk. It may not call the log.
   void OnLine(std::function<void(std::string_view)> listener) { listener_ = std::move(listener); }
+  // `listener` gets the last record of what was written together, once all of it is on disk, and
+  // before the lines are given out. It may not call the log.
+  void OnHead(std::function<void(const Head&)> listener) { head_listener_ = std::move(listener); }
 
   // What to sign so that the signature answers for every record so far; nothing when the last
   // checkpoint already does. A later message takes the place of this one.
@@ -145,6 +151,7 @@ class Log {
   uint64_t first_kept_ = 0;  // of the last retention record
   bool full_ = false;        // and that is noted
   std::function<void(std::string_view)> listener_;
+  std::function<void(const Head&)> head_listener_;
 };
 
 }  // namespace keyward::audit

@@ -22,25 +22,28 @@ std::unexpected<Error> Corrupt(uint64_t seq, std::string_view why) {
 // Follows the chain from line to line, and keeps what a Tail tells of it.
 class Follower {
  public:
-  Follower(Tail& tail, const std::optional<Head>& expected, uint64_t first_seq)
-      : tail_(tail), expected_(expected), next_seq_(first_seq) {}
+  // Takes out of `missing` what the log has.
+  Follower(Tail& tail, std::vector<Head>& missing, uint64_t first_seq)
+      : tail_(tail), missing_(missing), next_seq_(first_seq) {}
 
   void Take(std::string_view line) {
     if (fault_) return;
     if (Result<void> followed = Follow(line); !followed) fault_ = std::move(followed).error();
   }
   const std::optional<Error>& fault() const { return fault_; }
-  bool saw_expected() const { return saw_expected_; }
 
  private:
   Result<void> Follow(std::string_view line);
   void Note(const Record& record);
+  void Arrive(const Head& head) {
+    tail_.head = head;
+    std::erase(missing_, head);
+  }
 
   Tail& tail_;
-  const std::optional<Head>& expected_;
+  std::vector<Head>& missing_;
   uint64_t next_seq_;
   bool first_ = true;
-  bool saw_expected_ = false;
   std::optional<Error> fault_;
 };
 
@@ -48,10 +51,7 @@ Result<void> Follower::Follow(std::string_view line) {
   const Result<Record> record = ParseLine(line);
   if (!record) return Corrupt(next_seq_, record.error().message());
   if (record->seq != next_seq_) return Corrupt(next_seq_, "another stands in its place");
-  if (first_) {
-    tail_.head = {record->seq - 1, record->prev};
-    saw_expected_ = expected_ == tail_.head;
-  }
+  if (first_) Arrive({record->seq - 1, record->prev});
   if (record->prev != tail_.head.hash) return Corrupt(next_seq_, "the chain is broken");
   const std::optional<LogId> id = LogIdIn(*record);
   if (id && *id != tail_.id) return Corrupt(next_seq_, "it is another log's");
@@ -59,8 +59,7 @@ Result<void> Follower::Follow(std::string_view line) {
     return Corrupt(next_seq_, "the chain is broken");
   }
   first_ = false;
-  tail_.head = {record->seq, HashOf(line)};
-  saw_expected_ = saw_expected_ || expected_ == tail_.head;
+  Arrive({record->seq, HashOf(line)});
   ++next_seq_;
   Note(*record);
   return {};
@@ -124,9 +123,8 @@ Result<void> ReadFirstRecords(Storage& storage, const std::vector<Storage::Entry
   return {};
 }
 
-Result<bool> Follow(Storage& storage, size_t from, const std::optional<Head>& expected,
-                    Tail& tail) {
-  Follower follower(tail, expected, tail.segments[from].first_seq);
+Result<void> Follow(Storage& storage, size_t from, std::vector<Head>& missing, Tail& tail) {
+  Follower follower(tail, missing, tail.segments[from].first_seq);
   for (size_t i = from; i < tail.segments.size(); ++i) {
     LineSplitter lines([&follower](std::string_view line) { follower.Take(line); });
     const auto [first_seq, size, time, checkpoint] = tail.segments[i];
@@ -148,34 +146,45 @@ Result<bool> Follow(Storage& storage, size_t from, const std::optional<Head>& ex
       return Corrupt(tail.head.seq + 1, "it is missing");
     }
   }
-  return follower.saw_expected();
+  return {};
 }
 
-// The segment in which `expected` is, or was the last record before it.
-size_t SegmentToFollowFrom(const Tail& tail, const std::optional<Head>& expected) {
+// Records that have to be in the log, in their order.
+std::vector<Head> HeadsOf(const Expected& expected) {
+  std::vector<Head> heads;
+  if (expected.head) heads.push_back(*expected.head);
+  const uint64_t known = expected.head ? expected.head->seq : 0;
+  if (expected.end && expected.end->head.seq > known) heads.push_back(expected.end->head);
+  return heads;
+}
+
+// The segment in which the first of `heads` is, or was the last record before it.
+size_t SegmentToFollowFrom(const Tail& tail, const std::vector<Head>& heads) {
   size_t from = tail.segments.size() - 1;
-  while (expected && from > 0 && tail.segments[from].first_seq > expected->seq) --from;
+  while (!heads.empty() && from > 0 && tail.segments[from].first_seq > heads.front().seq) --from;
   return from;
 }
 
 }  // namespace
 
-Result<Tail> ReadTail(Storage& storage, const std::optional<Head>& expected) {
+Result<Tail> ReadTail(Storage& storage, const Expected& expected) {
   Tail tail;
   KEYWARD_ASSIGN(const std::vector<Storage::Entry> entries, WholeSegments(storage, tail));
-  bool saw_expected = false;
+  std::vector<Head> missing = HeadsOf(expected);
   if (!entries.empty()) {
     KEYWARD_TRY(ReadFirstRecords(storage, entries, tail));
-    const size_t from = SegmentToFollowFrom(tail, expected);
-    KEYWARD_ASSIGN(saw_expected, Follow(storage, from, expected, tail));
+    if (expected.end && expected.end->log != tail.id) {
+      return Fail(ErrorCode::kRolledBack,
+                  "the audit log is another than keyd wrote to: it was replaced; put the log back "
+                  "from a backup");
+    }
+    KEYWARD_TRY(Follow(storage, SegmentToFollowFrom(tail, missing), missing, tail));
   }
-  if (expected && !saw_expected) {
-    return Fail(ErrorCode::kRolledBack,
-                fmt::format("the audit log lacks record {}, or has another in its place: its end "
-                            "was cut off, or it was replaced; put the log back from a backup",
-                            expected->seq));
-  }
-  return tail;
+  if (missing.empty()) return tail;
+  return Fail(ErrorCode::kRolledBack,
+              fmt::format("the audit log lacks record {}, or has another in its place: its end "
+                          "was cut off, or it was replaced; put the log back from a backup",
+                          missing.front().seq));
 }
 
 }  // namespace keyward::audit

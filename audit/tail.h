@@ -29,9 +29,15 @@ struct Tail {
   uint64_t unfinished = 0;        // bytes that are no whole line, there or in a removed segment
 };
 
-// Reads and verifies the newest segment, and those before it back to `expected`; of the others, the
-// first record. Removes segments that hold no whole record, which a crash leaves. Errors: kIo,
-// kRolledBack (`expected` is not in the log), kDataCorrupt.
-Result<Tail> ReadTail(Storage& storage, const std::optional<Head>& expected);
+// What is known of a log from elsewhere: see Log::Options.
+struct Expected {
+  std::optional<Head> head;
+  std::optional<End> end;
+};
+
+// Reads and verifies the newest segment, and those before it back to what is expected; of the
+// others, the first record. Removes segments that hold no whole record, which a crash leaves.
+// Errors: kIo, kRolledBack (the log lacks what is expected, or is another), kDataCorrupt.
+Result<Tail> ReadTail(Storage& storage, const Expected& expected);
 
 }  // namespace keyward::audit

@@ -41,8 +41,9 @@ audit::Log::Options OptionsOf(const policy::AuditLimits& limits) {
 Error WithRemedy(const Error& why) {
   if (why.code() != ErrorCode::kRolledBack && why.code() != ErrorCode::kDataCorrupt) return why;
   return Error(why.code(), why.message() +
-                               ": put back the folder 'audit' that belongs to this state, or go "
-                               "on without what is missing: keyctl audit restart")
+                               ": put back the folder 'audit' and the file 'audit-tail' that "
+                               "belong to this state, or go on without what is missing: keyctl "
+                               "audit restart")
       .WithAction(Action::kAskAdmin)
       .WithCause(why.cause());
 }
@@ -76,18 +77,46 @@ Result<void> TellRestore(AuditTrail& trail, const fs::path& directory) {
   return trail.RecordReserved(event);
 }
 
+// The log that `options` expects; gives whether it has a tail on disk.
+Result<bool> OpenExpected(AuditTrail& trail, const fs::path& directory, const StoredState& state,
+                          const SecretBytes& tail_key, audit::Log::Options options) {
+  options.expected_head = state.audit_head;
+  if (state.audit_tail) {
+    KEYWARD_ASSIGN(options.expected_end, ReadAuditTail(directory, tail_key));
+  }
+  KEYWARD_ASSIGN(auto storage, audit::OpenDirectory(directory / kAuditFolder));
+  KEYWARD_TRY(trail.Open(std::move(storage), options));
+  return state.audit_tail;
+}
+
+// With no record or tail that has to be there.
+Result<bool> OpenAny(AuditTrail& trail, const fs::path& directory,
+                     const audit::Log::Options& options) {
+  KEYWARD_ASSIGN(auto storage, audit::OpenDirectory(directory / kAuditFolder));
+  KEYWARD_TRY(trail.Open(std::move(storage), options));
+  return false;
+}
+
+void KeepTail(AuditTrail& trail, const fs::path& directory, SecretBytes key, bool there) {
+  const audit::End end{trail.log()->id(), trail.log()->head()};
+  trail.KeepTail(there ? AuditTailFile::GoOn(directory, std::move(key), end)
+                       : AuditTailFile::Make(directory, std::move(key), end),
+                 there);
+}
+
 }  // namespace
 
 Result<void> OpenAudit(AuditTrail& trail, const fs::path& directory,
-                       const policy::AuditLimits& limits, const StoredState& state) {
+                       const policy::AuditLimits& limits, const StoredState& state,
+                       SecretBytes tail_key) {
   KEYWARD_ASSIGN(const bool restart, FileExists(directory / kAuditRestartMark));
   KEYWARD_TRY(MakeFolder(directory / kAuditFolder));
-  audit::Log::Options options = OptionsOf(limits);
-  if (!restart) options.expected_head = state.audit_head;
+  const audit::Log::Options options = OptionsOf(limits);
   trail.Close();
-  KEYWARD_ASSIGN(auto storage, audit::OpenDirectory(directory / kAuditFolder));
-  const Result<void> opened = trail.Open(std::move(storage), options);
-  if (!opened) return Fail(WithRemedy(opened.error()));
+  const Result<bool> tail = restart ? OpenAny(trail, directory, options)
+                                    : OpenExpected(trail, directory, state, tail_key, options);
+  if (!tail) return Fail(WithRemedy(tail.error()));
+  KeepTail(trail, directory, std::move(tail_key), *tail);
   if (restart) KEYWARD_TRY(trail.RecordReserved(Restarted(state.audit_head)));
   if (state.audit_head) return {};
   if (!restart) KEYWARD_TRY(trail.RecordReserved(Begun(state)));

@@ -15,10 +15,14 @@ inline constexpr const char* kAuditFolder = "audit";
 inline constexpr const char* kAuditRestartMark = "audit-restart";
 
 // Opens the log of the state directory `directory`, or begins one where `state` knows of none;
-// whose first records tell of the backup that it was restored from, where that is so.
-// Errors: those of AuditTrail::Open. kRolledBack and kDataCorrupt come with their remedy.
+// whose first records tell of the backup that it was restored from, where that is so. It has to
+// have the record that `state` names, and the one that its tail names, where `state` says that one
+// was kept; from here on one is, under `tail_key` (Subkey::kAudit).
+// Errors: those of AuditTrail::Open and ReadAuditTail. kRolledBack and kDataCorrupt come with their
+// remedy.
 Result<void> OpenAudit(AuditTrail& trail, const std::filesystem::path& directory,
-                       const policy::AuditLimits& limits, const StoredState& state);
+                       const policy::AuditLimits& limits, const StoredState& state,
+                       SecretBytes tail_key);
 // The log is one that the store knows by now: what the marks of a restart and of a restored backup
 // tell is told.
 Result<void> EndAuditMarks(const std::filesystem::path& directory);

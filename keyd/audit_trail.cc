@@ -15,15 +15,48 @@ Result<void> AuditTrail::Open(std::unique_ptr<audit::Storage> storage,
   log_->OnLine([this](std::string_view line) {
     if (on_line_) on_line_(line);
   });
+  log_->OnHead([this](const audit::Head& head) { WriteTail(head); });
   RecordDone(std::exchange(waiting_, {}));
   return {};
+}
+
+void AuditTrail::KeepTail(Result<AuditTailFile> file, bool there) {
+  has_tail_ = there || file.has_value();
+  tail_fails_ = false;
+  if (file) {
+    tail_.emplace(std::move(*file));
+  } else {
+    TellTail(Fail(file.error()));
+  }
+}
+
+void AuditTrail::WriteTail(const audit::Head& head) {
+  if (tail_) TellTail(tail_->Write(head));
+}
+
+void AuditTrail::SyncTail() {
+  if (!tail_ || tail_fails_) return;
+  TellTail(tail_->Sync());
+}
+
+void AuditTrail::TellTail(const Result<void>& written) {
+  if (!written && !tail_fails_) LogError("writing where the audit log ends", written.error());
+  tail_fails_ = !written;
 }
 
 void AuditTrail::Close() {
   if (log_ == nullptr) return;
   Flush();
+  SyncTail();
+  tail_.reset();
+  has_tail_ = false;
   log_.reset();
   if (on_closed_) on_closed_();
+}
+
+void AuditTrail::Tick() {
+  Summarise(false);
+  SyncTail();
 }
 
 audit::Event AuditTrail::WithUnrecorded(audit::Event event) const {

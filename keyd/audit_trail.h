@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audit/log.h"
+#include "keyd/audit_tail.h"
 #include "keyd/refusal_limiter.h"
 
 namespace keyward {
@@ -27,8 +28,15 @@ class AuditTrail {
   // Goes on with the log of `storage`, or begins one, and tells what happened while it was closed,
   // which it has to be. Errors: those of audit::Log::Open.
   Result<void> Open(std::unique_ptr<audit::Storage> storage, const audit::Log::Options& options);
+  // Has `file` follow the log that is open. One that cannot be written is told once, and holds
+  // nothing up: the log itself is on disk, and is whole with an older tail as well. `there`: one of
+  // this log is on disk in any case.
+  void KeepTail(Result<AuditTailFile> file, bool there);
+  // Wipes the key of the tail, too.
   void Close();
   bool is_open() const { return log_ != nullptr; }
+  // Whether the log is to be refused without its tail when it is opened next.
+  bool has_tail() const { return has_tail_; }
 
   // On disk when it returns; only then may go on what it tells of. Errors: kSealed (the log is
   // closed), kResourceExhausted, kIo.
@@ -48,8 +56,9 @@ class AuditTrail {
   // those of Record.
   Result<void> CheckRoom();
 
-  // Tells what the limiter has counted in minutes that are over. To be called every few seconds.
-  void Tick() { Summarise(false); }
+  // Tells what the limiter has counted in minutes that are over, and syncs the log's tail, so that
+  // a power cut leaves a late one. To be called every few seconds.
+  void Tick();
   // Tells all that it has counted.
   void Flush() { Summarise(true); }
   // Both at once; `closed` is called when the log closes.
@@ -72,6 +81,9 @@ class AuditTrail {
   Result<void> WriteReserved(std::span<const audit::Event> events);
   Result<void> Told(std::span<const audit::Event> events, const Result<void>& written);
   void Summarise(bool all);
+  void WriteTail(const audit::Head& head);
+  void SyncTail();
+  void TellTail(const Result<void>& written);
 
   const Clock& clock_;
   Rng& rng_;
@@ -79,6 +91,9 @@ class AuditTrail {
   RefusalLimiter refusals_;
   std::vector<audit::Event> waiting_;  // for the log to open
   uint64_t unrecorded_ = 0;
+  std::optional<AuditTailFile> tail_;
+  bool has_tail_ = false;
+  bool tail_fails_ = false;  // and that is told
   Listener on_line_;
   std::function<void()> on_closed_;
 };

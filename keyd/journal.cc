@@ -37,7 +37,8 @@ Result<void> Journal::Tell(Entry& entry, StoreWriter& store) {
     KEYWARD_TRY(trail_.Record(*entry.event));
   }
   entry.told = true;
-  return trail_.is_open() ? store.PutAuditHead(trail_.log()->head()) : Result<void>();
+  return trail_.is_open() ? store.PutAuditHead(trail_.log()->head(), trail_.has_tail())
+                          : Result<void>();
 }
 
 Result<void> Journal::WriteTold(Entry& entry, Store::Epoch epoch) {
@@ -69,7 +70,8 @@ void Journal::End(const Entry& entry, const Outcome& outcome) {
 Result<void> Journal::NoteAuditHead() {
   if (!trail_.is_open() || trail_.log()->head().seq == noted_head_) return {};
   const audit::Head head = trail_.log()->head();
-  KEYWARD_TRY(Note([&head](StoreWriter& store) { return store.PutAuditHead(head); }));
+  KEYWARD_TRY(Note(
+      [this, &head](StoreWriter& store) { return store.PutAuditHead(head, trail_.has_tail()); }));
   noted_head_ = head.seq;
   return {};
 }

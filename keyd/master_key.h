@@ -15,6 +15,7 @@ enum class Subkey : uint64_t {
   kStoreMac = 1,
   kWrapping = 2,
   kToken = 3,
+  kAudit = 4,       // the MAC of the file `audit-tail`
   kCheck = 6,       // not secret: shows which master key something belongs to
   kBackup = 7,      // tells backups of this service from others
   kSecondSeal = 8,  // the MAC of the file `master-key.second`

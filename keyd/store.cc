@@ -74,6 +74,10 @@ constexpr std::array kSteps = {
     fingerprint BLOB NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
     issuer BLOB NOT NULL, PRIMARY KEY (fingerprint, issuer)) STRICT;
   PRAGMA user_version = 5;
+)",
+    R"(
+  ALTER TABLE audit_head ADD COLUMN tail INTEGER NOT NULL DEFAULT 0;
+  PRAGMA user_version = 6;
 )"};
 constexpr auto kSchemaVersion = static_cast<int64_t>(kSteps.size());
 

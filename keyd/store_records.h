@@ -66,6 +66,7 @@ struct StoredState {
   std::vector<RevocationRecord> revocations;  // but for the versions' own
   // A record that the audit log had; nothing before its first.
   std::optional<audit::Head> audit_head = std::nullopt;
+  bool audit_tail = false;  // that log has a tail on disk: see audit_tail.h
 };
 
 }  // namespace keyward

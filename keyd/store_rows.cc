@@ -82,15 +82,17 @@ Result<std::vector<VersionRecord>> ReadVersions(sqlite3* database, const UnwrapF
   }
 }
 
-Result<std::optional<audit::Head>> ReadAuditHead(sqlite3* database) {
-  Statement row(database, "SELECT seq, hash FROM audit_head");
+Result<void> ReadAuditHead(sqlite3* database, StoredState& state) {
+  Statement row(database, "SELECT seq, hash, tail FROM audit_head");
   KEYWARD_ASSIGN(const bool found, row.Step());
-  if (!found) return std::nullopt;
+  if (!found) return {};
   audit::Head head{.seq = static_cast<uint64_t>(row.Integer(0)), .hash = {}};
   const Bytes hash = row.Blob(1);
   if (hash.size() != head.hash.size()) return Corrupt("the head of the audit log");
   std::ranges::copy(hash, head.hash.begin());
-  return head;
+  state.audit_head = head;
+  state.audit_tail = row.Integer(2) != 0;
+  return {};
 }
 
 Result<std::vector<RevocationRecord>> ReadRevocations(sqlite3* database) {
@@ -133,7 +135,7 @@ Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
     if (!row) break;
     state.peers.push_back({peers.Text(0), peers.Blob(1)});
   }
-  KEYWARD_ASSIGN(state.audit_head, ReadAuditHead(database));
+  KEYWARD_TRY(ReadAuditHead(database, state));
   KEYWARD_ASSIGN(state.revocations, ReadRevocations(database));
   return state;
 }

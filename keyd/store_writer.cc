@@ -174,10 +174,12 @@ Result<void> StoreWriter::DeletePeer(const std::string& name) {
   return Statement(database_, "DELETE FROM peer WHERE name = ?").Bind(name).Run();
 }
 
-Result<void> StoreWriter::PutAuditHead(const audit::Head& head) {
-  return Statement(database_, "INSERT OR REPLACE INTO audit_head (one, seq, hash) VALUES (1, ?, ?)")
+Result<void> StoreWriter::PutAuditHead(const audit::Head& head, bool has_tail) {
+  return Statement(database_,
+                   "INSERT OR REPLACE INTO audit_head (one, seq, hash, tail) VALUES (1, ?, ?, ?)")
       .Bind(static_cast<int64_t>(head.seq))
       .Bind(ByteView(head.hash))
+      .Bind(int64_t{has_tail ? 1 : 0})
       .Run();
 }
 
@@ -199,7 +201,7 @@ Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const ModuleRecord& module : state.modules) KEYWARD_TRY(PutModule(module));
   for (const PeerRecord& peer : state.peers) KEYWARD_TRY(PutPeer(peer));
   for (const RevocationRecord& record : state.revocations) KEYWARD_TRY(PutRevocation(record));
-  return state.audit_head ? PutAuditHead(*state.audit_head) : Result<void>();
+  return state.audit_head ? PutAuditHead(*state.audit_head, state.audit_tail) : Result<void>();
 }
 
 }  // namespace keyward

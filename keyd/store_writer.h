@@ -41,8 +41,9 @@ class StoreWriter {
   Result<void> DeletePeer(const std::string& name);
   // One that is there already stays as it is.
   Result<void> PutRevocation(const RevocationRecord& record);
-  // A record that the audit log has, and will have to have when it is opened next.
-  Result<void> PutAuditHead(const audit::Head& head);
+  // A record that the audit log has, and will have to have when it is opened next, and whether it
+  // will have to have a tail.
+  Result<void> PutAuditHead(const audit::Head& head, bool has_tail);
   // Everything of another store but its audit log's head, into an empty one.
   Result<void> PutState(const StoredState& state);
 

@@ -243,6 +243,7 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   KEYWARD_ASSIGN(StoreKeys keys, StoreKeysOf(master, record_));
   KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
   KEYWARD_ASSIGN(SecretBytes token_key, master.Derive(Subkey::kToken));
+  KEYWARD_ASSIGN(SecretBytes tail_key, master.Derive(Subkey::kAudit));
   KEYWARD_ASSIGN(std::unique_ptr<Store> store,
                  Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
   KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
@@ -250,7 +251,8 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   const auto rules = [this](std::string_view key) { return daemon_.policy->RotationOf(key); };
   const auto changed = [this](const VersionChange& change) { daemon_.OnVersionChanged(change); };
   KEYWARD_ASSIGN(const StoredState state, store->Load());
-  KEYWARD_TRY(OpenAudit(daemon_.audit, directory_, daemon_.policy->audit(), state));
+  KEYWARD_TRY(
+      OpenAudit(daemon_.audit, directory_, daemon_.policy->audit(), state, std::move(tail_key)));
   return Vault::Create({std::move(store),
                         state,
                         daemon_.audit,

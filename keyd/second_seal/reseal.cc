@@ -183,9 +183,11 @@ class Resealer {
   Result<void> Move(const MasterKey& master, StoredState state, CustodianPool& pool) {
     const audit::Event event = Event();
     AuditTrail trail(place_.clock, place_.rng);
-    KEYWARD_TRY(OpenAudit(trail, directory_, place_.audit, state));
+    KEYWARD_ASSIGN(SecretBytes tail_key, master.Derive(Subkey::kAudit));
+    KEYWARD_TRY(OpenAudit(trail, directory_, place_.audit, state, std::move(tail_key)));
     KEYWARD_TRY(trail.Record(event));
     state.audit_head = trail.log()->head();
+    state.audit_tail = trail.has_tail();
     ForgetServiceKey(state);
     KEYWARD_TRY(ReplaceFile(directory_ / kMasterFormer, Encode(record_)));
     Result<MasterRecord> made =

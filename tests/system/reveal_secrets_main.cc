@@ -57,6 +57,8 @@ Result<StoreKeys> RevealMaster(Custodian& custodian, const std::string& director
   KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
   KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
   keys.bound_to = BindingOf(record);
+  KEYWARD_ASSIGN(const SecretBytes audit, master.Derive(Subkey::kAudit));
+  Print("audit", audit);
   Print("store-mac", keys.mac);
   Print("wrapping", keys.wrapping);
   return keys;

@@ -137,6 +137,41 @@ TEST_F(LogTest, ATailThatWasCutOffIsARollback) {
   EXPECT_EQ(disk_.segments(), 0);
 }
 
+TEST_F(LogTest, ItsEndIsKnownBesidesAnEarlierHead) {
+  std::optional<Log> log = Open().value();
+  ASSERT_OK(log->Append(SomeEvent("a")));
+  const Head head = log->head();
+  ASSERT_OK(log->Append(SomeEvent("b")));
+  const End end{log->id(), log->head()};
+  log.reset();
+  const auto open = [&](const Head& known, const End& reached) {
+    return Log::Open(disk_.Open(), clock_, rng_,
+                     {.limits = limits_, .expected_head = known, .expected_end = reached});
+  };
+  EXPECT_OK(open(head, end));
+  Head other = head;
+  other.hash[0] ^= 1;
+  EXPECT_THAT(open(other, end), FailsWith(ErrorCode::kRolledBack));
+  EXPECT_THAT(open(head, {end.log, {end.head.seq, other.hash}}), FailsWith(ErrorCode::kRolledBack));
+  EXPECT_THAT(open(head, {end.log, {end.head.seq + 1, end.head.hash}}),
+              FailsWith(ErrorCode::kRolledBack));
+  EXPECT_THAT(open(head, {{}, end.head}), FailsWith(ErrorCode::kRolledBack));
+  // No further than the head that is known: it may be removed by now.
+  EXPECT_OK(open(end.head, {end.log, other}));
+}
+
+TEST_F(LogTest, ItsHeadIsToldOnceForWhatIsWrittenTogether) {
+  ASSERT_OK_AND_ASSIGN(Log log, Open());
+  std::vector<uint64_t> told;
+  log.OnHead([&told](const Head& head) { told.push_back(head.seq); });
+  const uint64_t before = log.head().seq;
+  ASSERT_OK(log.AppendReserved(std::vector{SomeEvent("a"), SomeEvent("b")}));
+  EXPECT_THAT(told, ElementsAre(before + 2));
+  disk_.FailAfter(0, testing_support::FaultyDisk::Fault::kIo);
+  EXPECT_FALSE(log.Append(SomeEvent("c")));
+  EXPECT_EQ(told.size(), 1U);
+}
+
 TEST_F(LogTest, AClockThatStepsBackIsMarkedNotRefused) {
   ASSERT_OK_AND_ASSIGN(Log log, Open());
   clock_.Advance(std::chrono::hours(-5));

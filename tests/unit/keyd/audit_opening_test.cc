@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "core/encoding.h"
+#include "core/file.h"
 #include "keyd/audit_events.h"
 #include "keyd/restore_mark.h"
 #include "tests/support/temp_dir.h"
@@ -16,19 +18,48 @@ using testing_support::FailsWith;
 
 class AuditOpeningTest : public ::testing::Test {
  protected:
-  Result<void> Open() { return OpenAudit(trail_, state_.path(), {}, known_); }
+  Result<void> Open() {
+    return OpenAudit(trail_, state_.path(), {}, known_, SecretBytes::CopyOf(Bytes(32, 5)).value());
+  }
   void Record(const std::string& object) {
     ASSERT_OK(trail_.Record(MakeEvent(EventKind::kKeyGenerate, 1000, object)));
   }
   void Close() {
-    known_.audit_head = trail_.log()->head();
+    Note();
     trail_.Close();
   }
-  std::string Segment() const { return state_.File("audit") + "/audit-00000000000000000001.jsonl"; }
-  std::vector<audit::Record> Records() const {
-    std::ifstream in(Segment());
-    return testing_support::RecordsOf(std::string(std::istreambuf_iterator<char>(in), {}));
+  // What the journal has the store know.
+  void Note() {
+    known_.audit_head = trail_.log()->head();
+    known_.audit_tail = trail_.has_tail();
   }
+  // Ends with records of which the store does not know.
+  void Crash() {
+    Note();
+    for (const char* object : {"late-1", "late-2"}) Record(object);
+    trail_.Close();
+  }
+  void ExpectRefused(ErrorCode code) {
+    const Result<void> opened = Open();
+    ASSERT_THAT(opened, FailsWith(code));
+    EXPECT_THAT(opened.error().message(), ::testing::HasSubstr("keyctl audit restart"));
+    EXPECT_FALSE(trail_.is_open());
+  }
+  // A later Keyward has the files of an earlier one, or those of a service that was restored.
+  void ForgetTail() {
+    known_.audit_tail = false;
+    fs::remove(Tail());
+  }
+  std::string Tail() const { return state_.File("audit-tail"); }
+  std::string Text() const {
+    std::ifstream in(Segment());
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void Rewrite(const std::vector<std::string>& lines) const {
+    std::ofstream(Segment()) << testing_support::TextOf(lines);
+  }
+  std::string Segment() const { return state_.File("audit") + "/audit-00000000000000000001.jsonl"; }
+  std::vector<audit::Record> Records() const { return testing_support::RecordsOf(Text()); }
 
   testing_support::TempDir state_;
   testing_support::FakeClock clock_;
@@ -103,6 +134,132 @@ TEST_F(AuditOpeningTest, ARestartKeepsTheFormerLogAndTellsOfIt) {
   Close();
   fs::remove_all(state_.File("audit"));
   EXPECT_THAT(Open(), FailsWith(ErrorCode::kRolledBack));
+}
+
+TEST_F(AuditOpeningTest, RecordsOfWhichTheStoreDoesNotKnowCannotBeCutOff) {
+  ASSERT_OK(Open());
+  Record("web");
+  Crash();
+  std::vector<std::string> lines = testing_support::LinesOf(Text());
+  while (lines.size() > 3) {
+    lines.pop_back();
+    Rewrite(lines);
+    ExpectRefused(ErrorCode::kRolledBack);
+  }
+}
+
+TEST_F(AuditOpeningTest, RecordsOfWhichTheStoreDoesNotKnowCannotBeRewritten) {
+  ASSERT_OK(Open());
+  Record("web");
+  Crash();
+  const std::string whole = Text();
+  std::vector<std::string> lines = testing_support::LinesOf(whole);
+  ASSERT_EQ(lines.size(), 5U);
+  std::string& forged = lines[3];
+  forged.replace(forged.find("late-1"), 6, "lame-1");
+  std::string& last = lines[4];
+  last.replace(last.find("\"prev\":\"") + 8, 64, ToHex(audit::HashOf(forged)));
+  Rewrite(lines);
+  ASSERT_THAT(testing_support::VerifyText(Text(), {}), testing_support::IsValid());
+  ExpectRefused(ErrorCode::kRolledBack);
+  std::ofstream(Segment()) << whole;
+  EXPECT_OK(Open());
+}
+
+TEST_F(AuditOpeningTest, ATailThatIsMissingOrAlteredIsRefusedUntilAnAdminVouches) {
+  ASSERT_OK(Open());
+  Crash();
+  const Bytes whole = ReadFile(Tail(), kAuditTailSize).value().value();
+  fs::remove(Tail());
+  ExpectRefused(ErrorCode::kRolledBack);
+  ASSERT_OK(ReplaceFile(Tail(), ByteView(whole).first(whole.size() - 1)));
+  ExpectRefused(ErrorCode::kDataCorrupt);
+  Bytes altered = whole;
+  altered[28] ^= 1;  // the sequence number
+  ASSERT_OK(ReplaceFile(Tail(), altered));
+  ExpectRefused(ErrorCode::kDataCorrupt);
+  ASSERT_OK(RestartAudit(state_.path()));
+  ASSERT_OK(Open());
+  Record("web");
+  Note();
+  ASSERT_OK(EndAuditMarks(state_.path()));
+  EXPECT_TRUE(known_.audit_tail);
+  trail_.Close();
+  EXPECT_OK(Open());
+  Close();
+  // That of the former log is none of this one.
+  ASSERT_OK(ReplaceFile(Tail(), whole));
+  ExpectRefused(ErrorCode::kRolledBack);
+}
+
+TEST_F(AuditOpeningTest, ATailThatIsBehindTheLogOpensIt) {
+  ASSERT_OK(Open());
+  Note();
+  const Bytes early = ReadFile(Tail(), kAuditTailSize).value().value();
+  Crash();
+  ASSERT_OK(ReplaceFile(Tail(), early));  // as after a power cut
+  ASSERT_OK(Open());
+  EXPECT_EQ(Records().back().object, "late-2");
+  // It follows the log from there on.
+  Crash();
+  std::vector<std::string> lines = testing_support::LinesOf(Text());
+  lines.pop_back();
+  Rewrite(lines);
+  ExpectRefused(ErrorCode::kRolledBack);
+}
+
+TEST_F(AuditOpeningTest, ATailThatIsBehindWhatTheStoreKnowsMayNameARemovedRecord) {
+  ASSERT_OK(Open());
+  Note();
+  audit::End end = ReadAuditTail(state_.path(), SecretBytes::CopyOf(Bytes(32, 5)).value()).value();
+  Close();
+  end.head.hash.fill(0);  // no record that is there has it
+  ASSERT_OK(AuditTailFile::Make(state_.path(), SecretBytes::CopyOf(Bytes(32, 5)).value(), end));
+  EXPECT_OK(Open());
+}
+
+TEST_F(AuditOpeningTest, AStoreFromBeforeThereWereTailsOpensAndGetsOne) {
+  ASSERT_OK(Open());
+  Record("web");
+  Close();
+  ForgetTail();
+  ASSERT_OK(Open());
+  Note();
+  EXPECT_TRUE(known_.audit_tail);
+  trail_.Close();
+  fs::remove(Tail());
+  ExpectRefused(ErrorCode::kRolledBack);
+}
+
+TEST_F(AuditOpeningTest, ATailThatTheStoreDoesNotKnowOfIsReplaced) {
+  std::ofstream(Tail()) << "of another service";
+  ASSERT_OK(Open());
+  Crash();
+  EXPECT_OK(Open());
+}
+
+TEST_F(AuditOpeningTest, WhereNoTailCanBeMadeTheLogIsKeptWithoutOne) {
+  fs::create_directory(Tail());
+  ASSERT_OK(Open());
+  EXPECT_FALSE(trail_.has_tail());
+  Crash();
+  ASSERT_OK(Open());
+  Close();
+  fs::remove(Tail());
+  ASSERT_OK(Open());
+  EXPECT_TRUE(trail_.has_tail());
+}
+
+TEST_F(AuditOpeningTest, ATailThatCannotBeWrittenStaysAndHoldsNothingUp) {
+  ASSERT_OK(Open());
+  Close();
+  fs::rename(Tail(), state_.File("elsewhere"));
+  fs::create_symlink(state_.File("elsewhere"), Tail());
+  ASSERT_OK(Open());
+  EXPECT_TRUE(trail_.has_tail());
+  Record("web");
+  Close();
+  EXPECT_OK(Open());
 }
 
 const RestoreMark kRestored{.id = "000102030405060708090a0b0c0d0e0f",

@@ -21,7 +21,9 @@ class AuditReadersTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kCaller = 1000;
 
-  void SetUp() override { ASSERT_OK(OpenAudit(trail_, state_.path(), limits_, {})); }
+  void SetUp() override {
+    ASSERT_OK(OpenAudit(trail_, state_.path(), limits_, {}, SecretBytes::Create(32).value()));
+  }
   void Record(const std::string& object) {
     ASSERT_OK(trail_.Record(MakeEvent(EventKind::kKeyGenerate, kCaller, object)));
   }
@@ -61,7 +63,7 @@ TEST_F(AuditReadersTest, AFileIsGivenForReadingAlone) {
 TEST_F(AuditReadersTest, SegmentsFollowOneAnother) {
   limits_.segment_size = 1000;
   trail_.Close();
-  ASSERT_OK(OpenAudit(trail_, state_.path(), limits_, {}));
+  ASSERT_OK(OpenAudit(trail_, state_.path(), limits_, {}, SecretBytes::Create(32).value()));
   for (int i = 0; i < 30; ++i) Record("web");
   std::string text;
   uint64_t next = 0;

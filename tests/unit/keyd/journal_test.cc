@@ -284,6 +284,19 @@ TEST_F(JournalTest, HowFarTheLogHasComeIsNotedWithoutACount) {
   EXPECT_EQ(stored_.counter(), counter);
 }
 
+TEST_F(JournalTest, TheStoreKnowsWhetherTheLogHasATail) {
+  ASSERT_OK(Commit("a").result);
+  EXPECT_FALSE(stored_.Load().audit_tail);
+  const testing_support::TempDir directory;
+  const audit::Log& log = *stored_.trail().log();
+  stored_.trail().KeepTail(AuditTailFile::Make(directory.path(), SecretBytes::Create(32).value(),
+                                               {log.id(), log.head()}),
+                           false);
+  ASSERT_OK(stored_.trail().Record(Told("a")));
+  ASSERT_OK(stored_.journal().NoteAuditHead());
+  EXPECT_TRUE(stored_.Load().audit_tail);
+}
+
 TEST(EpochTest, AStoreIsTheLatestOrOneAhead) {
   EXPECT_OK(CheckEpoch(5, 5));
   EXPECT_OK(CheckEpoch(6, 5));

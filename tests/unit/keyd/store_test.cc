@@ -355,7 +355,7 @@ TEST_F(StoreTest, ATruncatedFileIsRefusedOrHasLostNothing) {
   // What ends in zeros reads the same when it is cut off.
   audit::Head head{.seq = 1, .hash = {}};
   head.hash.fill(7);
-  ASSERT_OK(stored_.Commit([&head](StoreWriter& store) { return store.PutAuditHead(head); }));
+  ASSERT_OK(stored_.Commit([&head](StoreWriter& store) { return store.PutAuditHead(head, true); }));
   stored_.Close();
   const auto whole = std::filesystem::file_size(stored_.path());
   size_t refused = 0;
@@ -480,7 +480,7 @@ TEST_F(StoreTest, AStoreOfTheThirdVersionIsMigratedUnderItsMac) {
     ASSERT_EQ(state.versions.size(), 2U);
     EXPECT_EQ(state.versions[0].uses, 5U);
     EXPECT_FALSE(state.audit_head);
-    ASSERT_OK(store->Commit([&](StoreWriter& writer) { return writer.PutAuditHead(head); },
+    ASSERT_OK(store->Commit([&](StoreWriter& writer) { return writer.PutAuditHead(head, false); },
                             Store::Epoch::kStays));
   }
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, Store::Open(path, stored_.Keys(), rng));
@@ -508,9 +508,36 @@ TEST_F(StoreTest, AStoreOfTheFourthVersionIsMigratedUnderItsMac) {
   EXPECT_TRUE(state.revocations.empty());
 }
 
+// As the fifth schema was written: before the audit log had a tail.
+constexpr const char* kVersion5 = R"(
+  ALTER TABLE version ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE revocation (
+    fingerprint BLOB NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
+    issuer BLOB NOT NULL, PRIMARY KEY (fingerprint, issuer)) STRICT;
+  INSERT INTO audit_head VALUES (1, 9, zeroblob(32));
+  PRAGMA user_version = 5;
+)";
+
+TEST_F(StoreTest, AStoreOfTheFifthVersionIsMigratedUnderItsMac) {
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  WriteOld(path, {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5});
+  SystemRng rng;
+  const audit::Head head{.seq = 9, .hash = {}};
+  for (const bool has_tail : {false, true}) {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                         Store::Open(path, stored_.Keys(), rng));
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    EXPECT_EQ(state.audit_head, head);
+    EXPECT_EQ(state.audit_tail, has_tail);  // none, until a keyd that writes one says so
+    ASSERT_OK(store->Commit([&](StoreWriter& writer) { return writer.PutAuditHead(head, true); },
+                            Store::Epoch::kStays));
+  }
+}
+
 TEST_F(StoreTest, AnAuditHeadThatIsNoneIsRefused) {
   ASSERT_OK(stored_.Commit(
-      [](StoreWriter& store) { return store.PutAuditHead({.seq = 1, .hash = {}}); }));
+      [](StoreWriter& store) { return store.PutAuditHead({.seq = 1, .hash = {}}, false); }));
   EXPECT_OK(stored_.store().Load());
   Edit("UPDATE audit_head SET hash = x'00'");
   EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kDataCorrupt));
