@@ -2,6 +2,7 @@
 // bytes.
 #include <algorithm>
 
+#include "keyd/audit_tail.h"
 #include "keyd/master_record.h"
 #include "keyd/pcr_policies.h"
 #include "keyd/second_record.h"
@@ -15,6 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (const auto second = keyward::DecodeSecondSeal(input)) {
     Require(std::ranges::equal(keyward::Encode(*second), input));
+  }
+  if (const auto tail = keyward::DecodeAuditTail(input)) {
+    Require(std::ranges::equal(keyward::Encode(*tail), input));
   }
   if (const auto policies = keyward::DecodePcrPolicies(input)) {
     Require(std::ranges::equal(keyward::Encode(*policies), input));

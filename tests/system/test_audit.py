@@ -155,6 +155,69 @@ class AuditTest(AuditTestCase):
         shutil.rmtree(self.folder())
         self.assert_start_refused("RolledBack")
 
+    def tail(self):
+        return self.service.state / "audit-tail"
+
+    def put_tail(self, data):
+        """Leaves none where there is no data."""
+        self.tail().unlink(missing_ok=True)
+        if data is None:
+            return
+        self.tail().write_bytes(data)
+        if IS_ROOT:
+            shutil.chown(self.tail(), KEYD_USER, KEYD_USER)
+
+    def crash_with_late_records(self):
+        """Ends with records of which the store does not know; gives the log, and its tail before these."""
+        self.service.enrol_pair(*self.PAIR)
+        earlier = self.tail().read_bytes()
+        stranger = self.service.module(STRANGER)
+        for key in ("late-1", "late-2"):
+            with self.assertRaises(Refused):
+                stranger.manager("OpenKey", key)
+        self.service.stop_keyd(signal.SIGKILL)
+        self.assertEqual([r["object"] for r in self.records()[-2:]], ["late-1", "late-2"])
+        return max(self.folder().iterdir()), earlier
+
+    def test_what_came_just_before_a_crash_is_neither_cut_off_nor_rewritten_unseen(self):
+        segment, _ = self.crash_with_late_records()
+        info = self.tail().stat()
+        self.assertEqual((info.st_size, info.st_mode & 0o777), (93, 0o600))
+        whole, tail = segment.read_bytes(), self.tail().read_bytes()
+        *before, late, last = whole.splitlines()
+        forged = late.replace(b"late-1", b"lame-1")
+        last_forged = last.replace(*(audit_verifier.digest(line).encode() for line in (late, forged)))
+        rewritten = b"\n".join([*before, forged, last_forged, b""])
+        audit_verifier.verify(rewritten)
+        forged_tail = tail[:29] + bytes.fromhex(audit_verifier.digest(last_forged)) + tail[61:]
+        for what, code, log, end in (("the last record is gone", "RolledBack", whole[:-len(last) - 1], tail),
+                                     ("both are", "RolledBack", b"\n".join([*before, b""]), tail),
+                                     ("they are rewritten", "RolledBack", rewritten, tail),
+                                     ("the tail is gone", "RolledBack", rewritten, None),
+                                     ("it is cut short", "DataCorrupt", whole, tail[:-1]),
+                                     ("it is rewritten", "DataCorrupt", rewritten, forged_tail)):
+            with self.subTest(what):
+                segment.write_bytes(log)
+                self.put_tail(end)
+                self.assert_start_refused(code)
+        said = self.service.run_keyd(None, "--restart-audit")
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.service.start()
+        self.assertEqual([r["event"] for r in self.records()[:2]], ["audit.begin", "audit.restart"])
+        self.service.restart_keyd(signal.SIGKILL)
+        self.service.stop_keyd(signal.SIGKILL)
+        self.tail().write_bytes(tail)  # the end of the former log
+        self.assert_start_refused("RolledBack")
+
+    def test_a_crash_as_it_is_and_one_that_lost_the_end_are_no_reason_to_refuse(self):
+        _, earlier = self.crash_with_late_records()
+        self.service.start()
+        self.service.stop_keyd(signal.SIGKILL)
+        self.tail().write_bytes(earlier)  # as a power cut may leave it
+        self.service.start()
+        self.assertEqual(self.tail().read_bytes()[:21], earlier[:21])
+        self.assertGreater(self.tail().read_bytes()[21:29], earlier[21:29])  # it follows the log again
+
     def test_a_kill_loses_no_record(self):
         self.service.enrol_pair(*self.PAIR)
         before = len(self.records())
