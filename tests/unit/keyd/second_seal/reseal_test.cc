@@ -121,6 +121,19 @@ TEST_F(ResealTest, HardwareThatAnswersHasToConfirmTheEpochAndIsLeftEmpty) {
   EXPECT_EQ(hsm_.KeyCount(), 1U);
 }
 
+TEST_F(ResealTest, TheAuditLogKeepsItsEnd) {
+  HaveServed(kInHsm);
+  const Bytes tail = Contents(kAuditTailFile);
+  Put(kAuditTailFile, {});
+  EXPECT_THAT(ResealTo("hsm"), FailsWith(ErrorCode::kDataCorrupt));
+  EXPECT_EQ(Record().custodian, "tpm");
+  Put(kAuditTailFile, tail);
+  ASSERT_OK(ResealTo("hsm"));
+  EXPECT_NE(Contents(kAuditTailFile), tail);
+  std::filesystem::remove(Folder() / kAuditTailFile);
+  EXPECT_THAT(Start(), FailsWith(ErrorCode::kRolledBack));
+}
+
 TEST_F(ResealTest, WhatComesBackLaterIsDestroyed) {
   HaveServed(kInHsm);
   tpm_.SetAvailable(false);
