@@ -219,7 +219,7 @@ class LeakTest(unittest.TestCase):
         client = self.service.client
         client.admin("RevokeKey", self.KEY, 0)
         self.assertEqual(self.session.channel.wait_closed(), "Revoked")
-        self.assertEqual(self.in_memory(but=("store-mac", "wrapping")), set(), "after revocation")
+        self.assertEqual(self.in_memory(but=("audit", "store-mac", "wrapping")), set(), "after revocation")
         client.admin("Seal")
         self.assertEqual(self.in_memory(), set(), "after the seal")
         self.service.drop_client()
@@ -254,7 +254,7 @@ class LockedPagesTest(LeakTest):
 
     def assert_in_use(self, found):
         self.assertEqual({hit for hit in found if not hit[1].is_for_secrets()}, set())
-        expected = self.session.in_use() | {"store-mac", "wrapping", f"seed-{self.KEY}"}
+        expected = self.session.in_use() | {"audit", "store-mac", "wrapping", f"seed-{self.KEY}"}
         self.assertEqual({name for name, _ in found}, expected)
 
 
