@@ -45,7 +45,7 @@ void Unsealer::DestroyDoomed(const Result<void>& outcome, const Done& done) {
   };
   auto progress = std::make_shared<Progress>(Progress{keys.size(), outcome});
   for (const auto& [name, doomed] : keys) {
-    const auto finish = [this, name = name, progress, done](const Result<void>& destroyed) {
+    const auto finish = [this, name, progress, done](const Result<void>& destroyed) {
       if (destroyed) {
         to_destroy_.erase(name);
         ForgetSecond(name);
@@ -60,7 +60,7 @@ void Unsealer::DestroyDoomed(const Result<void>& outcome, const Done& done) {
     }
     Ask<void>(
         **pool, 0, daemon_.post,
-        [doomed = doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); }, finish);
+        [doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); }, finish);
   }
 }
 
@@ -86,7 +86,7 @@ void Unsealer::DestroyStraySeals() {
     Ask<void>(
         *pool, 0, daemon_.post,
         [doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); },
-        [name = name](const Result<void>& destroyed) {
+        [name](const Result<void>& destroyed) {
           if (!destroyed)
             LogError("looking for seals of the master key in the " + name, destroyed.error());
         });
