@@ -27,7 +27,8 @@ Result<Log> Log::Open(const std::filesystem::path& folder, const Clock& clock, R
 
 Result<Log> Log::Open(std::unique_ptr<Storage> storage, const Clock& clock, Rng& rng,
                       const Options& options) {
-  KEYWARD_ASSIGN(Tail tail, ReadTail(*storage, {options.expected_head, options.expected_end}));
+  KEYWARD_ASSIGN(Tail tail, ReadTail(*storage, {options.expected_head, options.expected_end,
+                                                options.signers}));
   Log log(std::move(storage), clock, options.limits);
   const uint64_t unfinished = tail.unfinished;
   if (tail.segments.empty()) {
@@ -218,7 +219,7 @@ Result<void> Log::AddCheckpoint(ByteView signature, const PublicKey& key) {
   return {};
 }
 
-Result<size_t> Log::Retain() {
+Result<size_t> Log::Retain(const std::function<Result<void>()>& keep_head) {
   const size_t count = CountToRemove();
   if (count == 0) return size_t{0};
   const uint64_t first_kept = segments_[count].first_seq;
@@ -228,6 +229,7 @@ Result<size_t> Log::Retain() {
                          {.name = "removed", .value = first_kept - segments_.front().first_seq}}));
     first_kept_ = first_kept;
   }
+  KEYWARD_TRY(keep_head());
   KEYWARD_TRY(RemoveBefore(first_kept));
   return count;
 }

@@ -47,13 +47,16 @@ class Log {
     // How far the log has come at least, from elsewhere still. Where it is not further than
     // `expected_head`, only whose end it is counts: retention may have removed that record.
     std::optional<End> expected_end = std::nullopt;
+    // Who may have signed checkpoints after the last record that is expected.
+    std::vector<PublicKey> signers = {};
   };
 
   // Goes on with the log of `folder`, which must be there, or begins one. An incomplete last line,
   // which a crash leaves, is cut off and that is recorded. Only the newest segment is read and
   // verified, and those before it back to `expected_head`. Errors: kBusy (another log has the
   // folder), kRolledBack (it lacks what is expected, or is another log), kDataCorrupt (the log does
-  // not hold together; the message names the record), kNotSupported (the filesystem cannot set
+  // not hold together, or somebody else has added to it what nobody vouches for: see ReadTail; the
+  // message names the record), kNotSupported (the filesystem cannot set
   // space aside), kResourceExhausted (no space for the record of a beginning or a repair), kIo.
   // `clock` outlives the log; `rng` is needed for a log's beginning only.
   static Result<Log> Open(const std::filesystem::path& folder, const Clock& clock, Rng& rng,
@@ -92,9 +95,10 @@ class Log {
 
   // Removes whole old segments beyond the limits, as far as a checkpoint answers for them and
   // another begins the rest, and records that first. Returns how many. To be called after
-  // AddCheckpoint, and now and then for their age. Errors: kResourceExhausted, kIo; what is left
-  // over goes the next time.
-  Result<size_t> Retain();
+  // AddCheckpoint, and now and then for their age. `keep_head`, called in between, has the last
+  // record known elsewhere, durably: the next Open believes no retention after what it expects.
+  // Errors: kResourceExhausted, kIo, those of `keep_head`; what is left over goes the next time.
+  Result<size_t> Retain(const std::function<Result<void>()>& keep_head);
 
   // The last record.
   const Head& head() const { return last_.head; }

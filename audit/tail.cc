@@ -23,18 +23,27 @@ std::unexpected<Error> Corrupt(uint64_t seq, std::string_view why) {
 class Follower {
  public:
   // Takes out of `missing` what the log has.
-  Follower(Tail& tail, std::vector<Head>& missing, uint64_t first_seq)
-      : tail_(tail), missing_(missing), next_seq_(first_seq) {}
+  Follower(Tail& tail, std::vector<Head>& missing, const std::vector<PublicKey>& signers,
+           uint64_t first_seq)
+      : tail_(tail), missing_(missing), signers_(signers), next_seq_(first_seq) {
+    if (!missing.empty()) known_ = missing.back();
+  }
 
   void Take(std::string_view line) {
     if (fault_) return;
     if (Result<void> followed = Follow(line); !followed) fault_ = std::move(followed).error();
   }
   const std::optional<Error>& fault() const { return fault_; }
+  // Bytes of a last line that does not count.
+  uint64_t disowned() const { return disowned_; }
 
  private:
   Result<void> Follow(std::string_view line);
   void Note(const Record& record);
+  bool IsLate(const Record& record) const { return known_ && record.seq > known_->seq; }
+  bool IsOurs(const Record& record) const;
+  // Of a record that is late.
+  Result<void> CheckCheckpoint(const Record& record) const;
   void Arrive(const Head& head) {
     tail_.head = head;
     std::erase(missing_, head);
@@ -42,12 +51,17 @@ class Follower {
 
   Tail& tail_;
   std::vector<Head>& missing_;
+  const std::vector<PublicKey>& signers_;
+  std::optional<Head> known_;  // the last record that is expected
+  std::vector<Hash> late_;     // of the records after it
   uint64_t next_seq_;
+  uint64_t disowned_ = 0;
   bool first_ = true;
   std::optional<Error> fault_;
 };
 
 Result<void> Follower::Follow(std::string_view line) {
+  if (disowned_ > 0) return Corrupt(next_seq_, "nobody vouches for the removal that it tells of");
   const Result<Record> record = ParseLine(line);
   if (!record) return Corrupt(next_seq_, record.error().message());
   if (record->seq != next_seq_) return Corrupt(next_seq_, "another stands in its place");
@@ -59,10 +73,38 @@ Result<void> Follower::Follow(std::string_view line) {
     return Corrupt(next_seq_, "the chain is broken");
   }
   first_ = false;
+  if (IsLate(*record)) {
+    if (record->event == EventKind::kAuditRetention) {
+      disowned_ = line.size() + 1;
+      return {};
+    }
+    KEYWARD_TRY(CheckCheckpoint(*record));
+    late_.push_back(HashOf(line));
+  }
   Arrive({record->seq, HashOf(line)});
   ++next_seq_;
   Note(*record);
   return {};
+}
+
+bool Follower::IsOurs(const Record& record) const {
+  const Head& through = record.checkpoint->through;
+  if (through.seq >= record.seq || record.seq - through.seq > kMaxCheckpointLag) return false;
+  // What is before the last record that is known is as it was when it was signed.
+  if (through.seq == known_->seq) return through == *known_;
+  return through.seq < known_->seq || late_[through.seq - known_->seq - 1] == through.hash;
+}
+
+Result<void> Follower::CheckCheckpoint(const Record& record) const {
+  if (!record.checkpoint) return {};
+  const Checkpoint& checkpoint = *record.checkpoint;
+  const Bytes statement = CheckpointStatement(checkpoint.log, checkpoint.through);
+  const bool is_signed = std::ranges::any_of(signers_, [&](const PublicKey& key) {
+    return std::ranges::equal(key.Fingerprint(), checkpoint.key) &&
+           key.Verify(statement, checkpoint.signature);
+  });
+  if (is_signed && IsOurs(record)) return {};
+  return Corrupt(record.seq, "it is a checkpoint that keyd did not sign");
 }
 
 void Follower::Note(const Record& record) {
@@ -123,8 +165,9 @@ Result<void> ReadFirstRecords(Storage& storage, const std::vector<Storage::Entry
   return {};
 }
 
-Result<void> Follow(Storage& storage, size_t from, std::vector<Head>& missing, Tail& tail) {
-  Follower follower(tail, missing, tail.segments[from].first_seq);
+Result<void> Follow(Storage& storage, const std::vector<PublicKey>& signers, size_t from,
+                    std::vector<Head>& missing, Tail& tail) {
+  Follower follower(tail, missing, signers, tail.segments[from].first_seq);
   for (size_t i = from; i < tail.segments.size(); ++i) {
     LineSplitter lines([&follower](std::string_view line) { follower.Take(line); });
     const auto [first_seq, size, time, checkpoint] = tail.segments[i];
@@ -137,10 +180,10 @@ Result<void> Follow(Storage& storage, size_t from, std::vector<Head>& missing, T
     if (lines.unfinished() >= (last ? kMaxLine : 1)) {
       return Corrupt(tail.head.seq + 1, "its line does not end");
     }
-    if (last && lines.unfinished() > 0) {
+    if (const uint64_t cut = lines.unfinished() + follower.disowned(); last && cut > 0) {
       tail.torn = true;
-      tail.unfinished += lines.unfinished();
-      tail.segments[i].size -= lines.unfinished();
+      tail.unfinished += cut;
+      tail.segments[i].size -= cut;
     }
     if (!last && tail.segments[i + 1].first_seq != tail.head.seq + 1) {
       return Corrupt(tail.head.seq + 1, "it is missing");
@@ -178,7 +221,8 @@ Result<Tail> ReadTail(Storage& storage, const Expected& expected) {
                   "the audit log is another than keyd wrote to: it was replaced; put the log back "
                   "from a backup");
     }
-    KEYWARD_TRY(Follow(storage, SegmentToFollowFrom(tail, missing), missing, tail));
+    const size_t from = SegmentToFollowFrom(tail, missing);
+    KEYWARD_TRY(Follow(storage, expected.signers, from, missing, tail));
   }
   if (missing.empty()) return tail;
   return Fail(ErrorCode::kRolledBack,

@@ -48,9 +48,14 @@ Result<void> AuditCheckpoints::Take(const ServiceKey::Signed& made) {
   if (!trail_.is_open()) return Fail(ErrorCode::kSealed, "the service was sealed");
   KEYWARD_TRY(trail_.log()->AddCheckpoint(made.signature, made.key));
   next_ = clock_.Monotonic() + interval_;
-  KEYWARD_ASSIGN(const size_t removed, trail_.log()->Retain());
+  KEYWARD_ASSIGN(const size_t removed, trail_.log()->Retain([this] { return KeepHead(); }));
   if (removed > 0) Log(LogLevel::kInfo, "{} old files of the audit log removed", removed);
   return {};
+}
+
+Result<void> AuditCheckpoints::KeepHead() {
+  // The tail first: it takes no disk space, of which a removal is to make some.
+  return trail_.SyncTail() ? Result<void>() : journal_.NoteAuditHead();
 }
 
 }  // namespace keyward

@@ -6,21 +6,24 @@
 #include <memory>
 
 #include "keyd/audit_trail.h"
+#include "keyd/journal.h"
 #include "keyd/service_key.h"
 
 namespace keyward {
 
-// Belongs to the bus thread. Old records go after a signature, which answers for what they were.
+// Belongs to the bus thread. Old records go after a signature, which answers for what they were,
+// and after the log's tail or the store knows of the record that tells of it.
 class AuditCheckpoints {
  public:
   using Done = std::function<void(Result<void>)>;
 
   // What it refers to outlives it. `interval`: from one signature to the next, while there is
   // something to sign.
-  AuditCheckpoints(ServiceKey& key, AuditTrail& trail, const Clock& clock,
+  AuditCheckpoints(ServiceKey& key, Journal& journal, const Clock& clock,
                    std::chrono::seconds interval)
       : key_(key),
-        trail_(trail),
+        journal_(journal),
+        trail_(journal.trail()),
         clock_(clock),
         interval_(interval),
         next_(clock.Monotonic() + interval) {}
@@ -36,8 +39,10 @@ class AuditCheckpoints {
 
  private:
   Result<void> Take(const ServiceKey::Signed& made);
+  Result<void> KeepHead();
 
   ServiceKey& key_;
+  Journal& journal_;
   AuditTrail& trail_;
   const Clock& clock_;
   const std::chrono::seconds interval_;

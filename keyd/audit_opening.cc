@@ -14,6 +14,7 @@
 #include "keyd/custodian_pool.h"
 #include "keyd/log.h"
 #include "keyd/restore_mark.h"
+#include "policy/name_rules.h"
 
 namespace keyward {
 namespace {
@@ -77,10 +78,21 @@ Result<void> TellRestore(AuditTrail& trail, const fs::path& directory) {
   return trail.RecordReserved(event);
 }
 
+// Whoever has signed checkpoints. A key is in the store before it signs.
+std::vector<PublicKey> ServiceKeysOf(const StoredState& state) {
+  std::vector<PublicKey> keys;
+  for (const VersionRecord& version : state.versions) {
+    if (version.key != policy::kServiceKeyName || version.spki.empty()) continue;
+    if (Result<PublicKey> key = PublicKey::FromSpki(version.spki)) keys.push_back(std::move(*key));
+  }
+  return keys;
+}
+
 // The log that `options` expects; gives whether it has a tail on disk.
 Result<bool> OpenExpected(AuditTrail& trail, const fs::path& directory, const StoredState& state,
                           const SecretBytes& tail_key, audit::Log::Options options) {
   options.expected_head = state.audit_head;
+  options.signers = ServiceKeysOf(state);
   if (state.audit_tail) {
     KEYWARD_ASSIGN(options.expected_end, ReadAuditTail(directory, tail_key));
   }

@@ -34,9 +34,10 @@ void AuditTrail::WriteTail(const audit::Head& head) {
   if (tail_) TellTail(tail_->Write(head));
 }
 
-void AuditTrail::SyncTail() {
-  if (!tail_ || tail_fails_) return;
+bool AuditTrail::SyncTail() {
+  if (!tail_ || tail_fails_) return false;
   TellTail(tail_->Sync());
+  return !tail_fails_;
 }
 
 void AuditTrail::TellTail(const Result<void>& written) {

@@ -32,6 +32,8 @@ class AuditTrail {
   // nothing up: the log itself is on disk, and is whole with an older tail as well. `there`: one of
   // this log is on disk in any case.
   void KeepTail(Result<AuditTailFile> file, bool there);
+  // Whether the tail on disk names the last record now, even after a power cut.
+  bool SyncTail();
   // Wipes the key of the tail, too.
   void Close();
   bool is_open() const { return log_ != nullptr; }
@@ -82,7 +84,6 @@ class AuditTrail {
   Result<void> Told(std::span<const audit::Event> events, const Result<void>& written);
   void Summarise(bool all);
   void WriteTail(const audit::Head& head);
-  void SyncTail();
   void TellTail(const Result<void>& written);
 
   const Clock& clock_;

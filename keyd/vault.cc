@@ -20,7 +20,7 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
                                  state));
   vault->schedule_.emplace(*vault->keys_, *vault->journal_, parts.clock, std::move(parts.rules));
   vault->service_key_.emplace(*vault->keys_, std::move(parts.custodian), std::move(parts.post));
-  vault->checkpoints_.emplace(*vault->service_key_, parts.trail, parts.clock,
+  vault->checkpoints_.emplace(*vault->service_key_, *vault->journal_, parts.clock,
                               parts.checkpoint_interval);
   return vault;
 }

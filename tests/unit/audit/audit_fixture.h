@@ -87,13 +87,34 @@ inline audit::Report VerifyText(const std::string& text, audit::Verifier::Option
 class AuditTest : public ::testing::Test {
  protected:
   Result<audit::Log> Open(const std::optional<audit::Head>& expected = {}) {
-    return audit::Log::Open(disk_.Open(), clock_, rng_,
-                            {.limits = limits_, .expected_head = expected});
+    return audit::Log::Open(
+        disk_.Open(), clock_, rng_,
+        {.limits = limits_, .expected_head = expected, .signers = {signer_.key()}});
+  }
+  // As whoever may write to the disk can: the chain has no key.
+  void Plant(audit::EventKind kind, std::vector<audit::Record::Detail> detail,
+             std::optional<audit::Checkpoint> checkpoint = {}) {
+    const std::vector<std::string> lines = LinesOf(disk_.Contents());
+    audit::Record record = RecordsOf(disk_.Contents()).back();
+    ++record.seq;
+    record.stepped_back = false;
+    record.event = kind;
+    record.caller.reset();
+    record.module = record.object = "";
+    record.detail = std::move(detail);
+    record.checkpoint = std::move(checkpoint);
+    record.prev = audit::HashOf(lines.back());
+    disk_.Segment(disk_.Open()->List().value().back().first_seq) +=
+        audit::ComposeLine(record) + "\n";
   }
   Result<void> Sign(audit::Log& log) const {
     const std::optional<Bytes> message = log.CheckpointMessage();
     if (!message) return Fail(ErrorCode::kNotFound, "nothing to sign");
     return log.AddCheckpoint(signer_.Sign(*message), signer_.key());
+  }
+  // Where nothing is known from elsewhere, nothing has to be kept there.
+  static Result<size_t> Retain(audit::Log& log) {
+    return log.Retain([] { return Result<void>(); });
   }
   audit::Report Verify(const std::string& text, const std::optional<audit::Head>& head = {}) const {
     return VerifyText(text, {.keys = {signer_.key()}, .head = head});

@@ -41,7 +41,7 @@ Result<void> AddCheckpoint(Log& log, std::istream& arguments) {
 }
 
 Result<void> Retain(Log& log) {
-  KEYWARD_TRY(log.Retain());
+  KEYWARD_TRY(log.Retain([] { return Result<void>(); }));
   return {};
 }
 

@@ -33,7 +33,7 @@ class LogFaultsTest : public AuditTest {
         refused_.push_back(name);
       }
       if (i % 4 != 3) continue;
-      if (Sign(*log) && !log->Retain()) ++failed_retentions_;
+      if (Sign(*log) && !Retain(*log)) ++failed_retentions_;
     }
     head_ = log->head();
   }

@@ -137,6 +137,40 @@ TEST_F(LogTest, ATailThatWasCutOffIsARollback) {
   EXPECT_EQ(disk_.segments(), 0);
 }
 
+TEST_F(LogTest, ACheckpointAfterTheKnownHeadIsBelievedIfItIsOurs) {
+  std::optional<Log> log = Open().value();
+  ASSERT_OK(log->Append(SomeEvent("a")));
+  const Head head = log->head();
+  ASSERT_OK(log->Append(SomeEvent("b")));
+  const Head through = log->head();
+  ASSERT_OK(Sign(*log));
+  const LogId id = log->id();
+  log.reset();
+  log.emplace(Open(head).value());
+  EXPECT_EQ(log->signed_through(), through.seq);
+  log.reset();
+  Checkpoint forged = *RecordsOf(disk_.Contents()).back().checkpoint;
+  const std::string whole = disk_.Contents();
+  const auto refused = [&](const Checkpoint& checkpoint) {
+    disk_.Segment(1) = whole;
+    Plant(EventKind::kAuditCheckpoint, {}, checkpoint);
+    EXPECT_THAT(Open(head), FailsWith(ErrorCode::kDataCorrupt));
+  };
+  forged.signature[0] ^= 1;
+  refused(forged);
+  const testing_support::TestSigner stranger;
+  refused({.log = id,
+           .through = through,
+           .key = stranger.key().Fingerprint(),
+           .signature = stranger.Sign(CheckpointStatement(id, through))});
+  // Signed by the key, but of another log.
+  const Head other{through.seq, {}};
+  refused({.log = id,
+           .through = other,
+           .key = signer_.key().Fingerprint(),
+           .signature = signer_.Sign(CheckpointStatement(id, other))});
+}
+
 TEST_F(LogTest, ItsEndIsKnownBesidesAnEarlierHead) {
   std::optional<Log> log = Open().value();
   ASSERT_OK(log->Append(SomeEvent("a")));

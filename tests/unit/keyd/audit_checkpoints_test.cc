@@ -19,7 +19,7 @@ class AuditCheckpointsTest : public KeyRingFixture {
     KeyRingFixture::SetUp();
     stored_.MoveAudit(disk_);
     service_key_.emplace(*ring_, "hsm", [this](auto work) { posts_->Post(std::move(work)); });
-    checkpoints_.emplace(*service_key_, stored_.trail(), clock_, kInterval);
+    checkpoints_.emplace(*service_key_, stored_.journal(), clock_, kInterval);
   }
   Result<void> Sign() {
     const Answer<void> answer;
@@ -100,6 +100,21 @@ TEST_F(AuditCheckpointsTest, HardwareThatIsAwayIsAskedAgainAMinuteLater) {
   clock_.Advance(std::chrono::minutes(1));
   TickAndWait();
   EXPECT_EQ(Checkpoints(), 2U);
+}
+
+TEST_F(AuditCheckpointsTest, WhereThereIsNoTailTheStoreKnowsOfARemoval) {
+  stored_.trail().Close();
+  ASSERT_OK(stored_.trail().Open(
+      disk_.Open(), {.limits = {.segment_bytes = 1000, .total_bytes = 3000}, .expected_head = {}}));
+  const auto retentions = [this] {
+    return std::ranges::count(Records(), EventKind::kAuditRetention, &audit::Record::event);
+  };
+  for (int i = 0; i < 10 && retentions() == 0; ++i) {
+    for (int j = 0; j < 4; ++j) Record();
+    ASSERT_OK(Sign());
+  }
+  ASSERT_EQ(Records().back().event, EventKind::kAuditRetention);
+  EXPECT_EQ(stored_.Load().audit_head, stored_.trail().log()->head());
 }
 
 TEST_F(AuditCheckpointsTest, TwoSignaturesAtATimeAreOneTooMany) {

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "keyd/audit_events.h"
 #include "keyd/restore_mark.h"
+#include "policy/name_rules.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/audit/audit_fixture.h"
 
@@ -164,6 +165,33 @@ TEST_F(AuditOpeningTest, RecordsOfWhichTheStoreDoesNotKnowCannotBeRewritten) {
   ExpectRefused(ErrorCode::kRolledBack);
   std::ofstream(Segment()) << whole;
   EXPECT_OK(Open());
+}
+
+TEST_F(AuditOpeningTest, ACheckpointThatTheServiceKeyDidNotSignIsRefused) {
+  ASSERT_OK(Open());
+  const testing_support::TestSigner service;
+  known_.versions.push_back({.key = std::string(policy::kServiceKeyName),
+                             .number = 1,
+                             .id = {},
+                             .state = VersionState::kActive,
+                             .spki = ToBytes(service.key().spki()),
+                             .reference = {},
+                             .created = {}});
+  Note();
+  const auto sign = [this](const testing_support::TestSigner& signer) {
+    const Bytes message = trail_.log()->CheckpointMessage().value();
+    ASSERT_OK(trail_.log()->AddCheckpoint(signer.Sign(message), signer.key()));
+  };
+  const Bytes early = ReadFile(Tail(), kAuditTailSize).value().value();
+  sign(service);
+  trail_.Close();
+  ASSERT_OK(ReplaceFile(Tail(), early));  // as after a power cut
+  ASSERT_OK(Open());
+  Record("web");
+  sign(testing_support::TestSigner());
+  trail_.Close();
+  ASSERT_OK(ReplaceFile(Tail(), early));
+  ExpectRefused(ErrorCode::kDataCorrupt);
 }
 
 TEST_F(AuditOpeningTest, ATailThatIsMissingOrAlteredIsRefusedUntilAnAdminVouches) {
