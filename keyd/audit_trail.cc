@@ -16,6 +16,7 @@ Result<void> AuditTrail::Open(std::unique_ptr<audit::Storage> storage,
     if (on_line_) on_line_(line);
   });
   log_->OnHead([this](const audit::Head& head) { WriteTail(head); });
+  waiting_refusals_ = 0;
   RecordDone(std::exchange(waiting_, {}));
   return {};
 }
@@ -97,6 +98,12 @@ Result<void> AuditTrail::WriteReserved(std::span<const audit::Event> events) {
 
 Result<void> AuditTrail::RecordOrWait(const audit::Event& event) {
   if (log_ != nullptr) return Record(event);
+  if (waiting_.size() >= kMaxWaiting) {
+    return Fail(Error(ErrorCode::kResourceExhausted,
+                      "the service is sealed, and too many events wait for the audit log to open: "
+                      "unseal it, or start keyd anew")
+                    .WithAction(Action::kAskAdmin));
+  }
   RecordDone(event);
   return {};
 }
@@ -119,8 +126,15 @@ void AuditTrail::RecordDone(std::span<const audit::Event> events) {
 
 void AuditTrail::RecordRefusal(const audit::Event& event, const Error& why) {
   const audit::Event failed = Failed(event, why);
-  if (!refusals_.Admit(failed, clock_.Monotonic())) return;
-  if (log_ == nullptr) return RecordDone(failed);
+  const MonotonicTime now = clock_.Monotonic();
+  if (log_ == nullptr && waiting_refusals_ >= kMaxWaitingRefusals) {
+    return refusals_.Count(failed, now);
+  }
+  if (!refusals_.Admit(failed, now)) return;
+  if (log_ == nullptr) {
+    ++waiting_refusals_;
+    return RecordDone(failed);
+  }
   std::ignore = Record(failed);  // nothing waits for it
 }
 

@@ -50,9 +50,12 @@ class AuditTrail {
   // While the log is closed, a few such events wait for it.
   void RecordDone(std::span<const audit::Event> events);
   void RecordDone(const audit::Event& event) { RecordDone(std::span(&event, 1)); }
-  // Record, or RecordDone while the log is closed.
+  // Record; while the log is closed, what is to be done can go on once the event waits for it.
+  // Errors: those of Record but for kSealed; kResourceExhausted (too many wait).
   Result<void> RecordOrWait(const audit::Event& event);
-  // What was asked for and came to nothing, because of `why`; see RefusalLimiter.
+  // What was asked for and came to nothing, because of `why`; see RefusalLimiter. While the log is
+  // closed, some of them wait for it and the rest is counted: whoever is refused leaves room for
+  // what admins do.
   void RecordRefusal(const audit::Event& event, const Error& why);
   // Whether Record would find space, before hardware does what must be told afterwards. Errors:
   // those of Record.
@@ -77,6 +80,7 @@ class AuditTrail {
 
  private:
   static constexpr size_t kMaxWaiting = 32;
+  static constexpr size_t kMaxWaitingRefusals = kMaxWaiting / 2;
 
   audit::Event WithUnrecorded(audit::Event event) const;
   // With the log open, at least one event.
@@ -91,6 +95,7 @@ class AuditTrail {
   std::unique_ptr<audit::Log> log_;
   RefusalLimiter refusals_;
   std::vector<audit::Event> waiting_;  // for the log to open
+  size_t waiting_refusals_ = 0;        // among them
   uint64_t unrecorded_ = 0;
   std::optional<AuditTailFile> tail_;
   bool has_tail_ = false;

@@ -23,9 +23,13 @@ bool RefusalLimiter::Admit(const audit::Event& event, MonotonicTime now) {
     ++all_passed_;
     return true;
   }
+  CountIn(window, event);
+  return false;
+}
+
+void RefusalLimiter::CountIn(Window& window, const audit::Event& event) {
   ++window.counted;
   window.last = event;
-  return false;
 }
 
 std::vector<audit::Event> RefusalLimiter::Summaries(MonotonicTime now, bool all) {

@@ -23,6 +23,10 @@ class RefusalLimiter {
 
   // Whether `event` is told by itself; else it is counted.
   bool Admit(const audit::Event& event, MonotonicTime now);
+  // Counts `event` with those of its caller that are not told by themselves.
+  void Count(const audit::Event& event, MonotonicTime now) {
+    CountIn(WindowOf(event.caller, now), event);
+  }
   // What was counted in windows that are over: the last such event of each caller, whose detail
   // "refusals" says how many there were. `all`: of those that are not over too.
   std::vector<audit::Event> Summaries(MonotonicTime now, bool all = false);
@@ -37,6 +41,7 @@ class RefusalLimiter {
   using Caller = std::optional<uint32_t>;  // nothing: keyd itself, or one too many
 
   Window& WindowOf(const Caller& caller, MonotonicTime now);
+  static void CountIn(Window& window, const audit::Event& event);
 
   std::map<Caller, Window> windows_;
   MonotonicTime all_end_;

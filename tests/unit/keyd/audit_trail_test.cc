@@ -17,7 +17,7 @@ class AuditTrailTest : public testing_support::AuditTest {
  protected:
   void SetUp() override { OpenTrail(); }
   void OpenTrail() {
-    ASSERT_OK(trail_.Open(disk_.Open(), {.limits = limits_, .expected_head = {}}));
+    ASSERT_OK(trail_.Open(disk_.Open(), {.limits = limits_, .expected_head = {}, .signers = {}}));
   }
   static audit::Event KeyMade(const std::string& name) {
     return MakeEvent(EventKind::kKeyGenerate, 1000, name);
@@ -25,9 +25,9 @@ class AuditTrailTest : public testing_support::AuditTest {
   std::vector<audit::Record> Records() const {
     return testing_support::RecordsOf(disk_.Contents());
   }
-  void RefuseOften(uint32_t count) {
+  void RefuseOften(uint32_t count, uint32_t caller = 1001) {
     for (uint32_t i = 0; i < count; ++i) {
-      trail_.RecordRefusal(MakeEvent(EventKind::kKeyOpen, 1001, "web"),
+      trail_.RecordRefusal(MakeEvent(EventKind::kKeyOpen, caller, "web"),
                            Error(ErrorCode::kPermissionDenied, "no"));
     }
   }
@@ -97,6 +97,28 @@ TEST_F(AuditTrailTest, WhatHappensWhileItIsClosedIsToldWhenItOpens) {
   ASSERT_EQ(records.size(), before + 32);
   EXPECT_EQ(records[before].event, EventKind::kPolicyReload);
   EXPECT_EQ(records[before].Number("unrecorded"), 100 - 31);
+}
+
+TEST_F(AuditTrailTest, WhileItIsClosedRefusalsLeaveRoomForWhatAdminsDo) {
+  trail_.Close();
+  for (uint32_t caller = 1001; caller <= 1010; ++caller) RefuseOften(10, caller);
+  const audit::Event reload = MakeEvent(EventKind::kPolicyReload, 0, "");
+  for (int i = 0; i < 16; ++i) EXPECT_OK(trail_.RecordOrWait(reload));
+  EXPECT_THAT(trail_.RecordOrWait(reload), FailsWith(ErrorCode::kResourceExhausted));
+  OpenTrail();
+  trail_.Flush();
+  EXPECT_EQ(CountOnDisk(EventKind::kPolicyReload), 16U);
+  uint64_t refusals = 0;
+  for (const audit::Record& record : Records()) {
+    EXPECT_EQ(record.Number("unrecorded"), std::nullopt);
+    if (record.event == EventKind::kKeyOpen) refusals += record.Number("refusals").value_or(1);
+  }
+  EXPECT_EQ(refusals, 100U);
+  // The next time that it is closed, there is as much room.
+  trail_.Close();
+  RefuseOften(10, 2000);
+  OpenTrail();
+  EXPECT_EQ(std::ranges::count(Records(), 2000U, &audit::Record::caller), 10);
 }
 
 TEST_F(AuditTrailTest, TheListenerGetsEachLine) {
