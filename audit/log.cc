@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kFormat = 1;
 // For a record and the notes that may come before it.
 constexpr uint64_t kRoom = 3 * kMaxLine;
+// By which a clock is corrected, and not set.
+constexpr std::chrono::minutes kClockTolerance{5};
 
 bool IsExhausted(const Error& error) { return error.code() == ErrorCode::kResourceExhausted; }
 
@@ -219,10 +221,10 @@ Result<void> Log::AddCheckpoint(ByteView signature, const PublicKey& key) {
   return {};
 }
 
-Result<size_t> Log::Retain(const std::function<Result<void>()>& keep_head) {
-  const size_t count = CountToRemove();
-  if (count == 0) return size_t{0};
-  const uint64_t first_kept = segments_[count].first_seq;
+Result<Log::Removal> Log::Retain(const std::function<Result<void>()>& keep_head) {
+  const Removal removal = ToRemove();
+  if (removal.segments == 0) return removal;
+  const uint64_t first_kept = removal.first_kept;
   if (first_kept > first_kept_) {
     KEYWARD_TRY(AddNote(EventKind::kAuditRetention,
                         {{.name = "first_kept", .value = first_kept},
@@ -231,21 +233,35 @@ Result<size_t> Log::Retain(const std::function<Result<void>()>& keep_head) {
   }
   KEYWARD_TRY(keep_head());
   KEYWARD_TRY(RemoveBefore(first_kept));
-  return count;
+  return removal;
 }
 
-size_t Log::CountToRemove() const {
+bool Log::ClockIsProved() {
+  const Moment now{.wall = clock_->Now(), .monotonic = clock_->Monotonic()};
+  const auto open = now.monotonic - since_.monotonic;
+  if (std::chrono::abs(now.wall - since_.wall - open) > kClockTolerance) {
+    since_ = now;
+    return false;
+  }
+  return open >= kClockProof;
+}
+
+Log::Removal Log::ToRemove() {
+  const bool by_age = ClockIsProved();
   uint64_t kept = writer_->size();
   for (const Segment& segment : segments_) kept += &segment == &segments_.back() ? 0 : segment.size;
   const WallTime oldest = clock_->Now() - limits_.max_age;
-  size_t count = 0;
+  Removal removal;
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     const Segment& next = segments_[i + 1];  // began when the last record of this one was old
-    if (kept <= limits_.total_bytes && next.first_time >= oldest) break;
+    const bool too_many = kept > limits_.total_bytes;
+    if (!too_many && !(by_age && next.first_time < oldest)) break;
     kept -= segments_[i].size;
-    if (next.begins_with_checkpoint && next.first_seq - 1 <= signed_through_) count = i + 1;
+    if (next.begins_with_checkpoint && next.first_seq - 1 <= signed_through_) {
+      removal = {.segments = i + 1, .first_kept = next.first_seq, .for_age = !too_many};
+    }
   }
-  return count;
+  return removal;
 }
 
 Result<void> Log::RemoveBefore(uint64_t first_kept) {

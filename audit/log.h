@@ -27,6 +27,10 @@ namespace keyward::audit {
 // Single-threaded. A signature may be made elsewhere meanwhile: see CheckpointMessage.
 class Log {
  public:
+  // One start with a wrong clock is not to make a log old: so long the log has been open, and the
+  // wall clock went on as the monotonic one did, before records count as old.
+  static constexpr std::chrono::hours kClockProof{6};
+
   struct Limits {
     // A checkpoint begins a new segment when the last one has so many bytes or is so old; at twice
     // the bytes a new one begins without.
@@ -40,6 +44,12 @@ class Log {
     // CheckpointDue after so many records without a signature.
     uint64_t checkpoint_records = 1000;
   };
+  // What a Retain removed.
+  struct Removal {
+    size_t segments = 0;      // 0: nothing was beyond the limits
+    uint64_t first_kept = 0;  // the first record that is left
+    bool for_age = false;     // the bytes alone would not have called for the last of it
+  };
   struct Options {
     Limits limits;
     // A record that is known from elsewhere to be in the log.
@@ -48,7 +58,7 @@ class Log {
     // `expected_head`, only whose end it is counts: retention may have removed that record.
     std::optional<End> expected_end = std::nullopt;
     // Who may have signed checkpoints after the last record that is expected.
-    std::vector<PublicKey> signers = {};
+    std::vector<PublicKey> signers;
   };
 
   // Goes on with the log of `folder`, which must be there, or begins one. An incomplete last line,
@@ -94,11 +104,12 @@ class Log {
   bool CheckpointDue() const;
 
   // Removes whole old segments beyond the limits, as far as a checkpoint answers for them and
-  // another begins the rest, and records that first. Returns how many. To be called after
-  // AddCheckpoint, and now and then for their age. `keep_head`, called in between, has the last
-  // record known elsewhere, durably: the next Open believes no retention after what it expects.
-  // Errors: kResourceExhausted, kIo, those of `keep_head`; what is left over goes the next time.
-  Result<size_t> Retain(const std::function<Result<void>()>& keep_head);
+  // another begins the rest, and records that first. For their age, only after kClockProof of a
+  // clock that nobody set meanwhile. To be called after AddCheckpoint. `keep_head`, called in
+  // between, has the last record known elsewhere, durably: the next Open believes no retention
+  // after what it expects. Errors: kResourceExhausted, kIo, those of `keep_head`; what is left over
+  // goes the next time.
+  Result<Removal> Retain(const std::function<Result<void>()>& keep_head);
 
   // The last record.
   const Head& head() const { return last_.head; }
@@ -116,9 +127,16 @@ class Log {
     Head head{};
     WallTime time;
   };
+  struct Moment {
+    WallTime wall;
+    MonotonicTime monotonic;
+  };
 
   Log(std::unique_ptr<Storage> storage, const Clock& clock, const Limits& limits)
-      : storage_(std::move(storage)), clock_(&clock), limits_(limits) {}
+      : storage_(std::move(storage)),
+        clock_(&clock),
+        limits_(limits),
+        since_{.wall = clock.Now(), .monotonic = clock.Monotonic()} {}
 
   Result<void> Begin(Rng& rng);
   Result<void> GoOn(Tail tail);
@@ -138,13 +156,15 @@ class Log {
   // Where there is no space for a new segment, the old one goes on.
   Result<void> BeginSegmentIf(bool due);
   bool SegmentIsOld() const;
-  // How many of the oldest segments are to go.
-  size_t CountToRemove() const;
+  // Begins anew with the proof of a clock that was set.
+  bool ClockIsProved();
+  Removal ToRemove();
   Result<void> RemoveBefore(uint64_t first_kept);
 
   std::unique_ptr<Storage> storage_;
   const Clock* clock_;
   Limits limits_;
+  Moment since_;  // nobody has set the wall clock
   LogId id_{};
   Position last_;
   std::vector<Segment> segments_;  // oldest first; writer_ knows the size of the last

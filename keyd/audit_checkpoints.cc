@@ -48,8 +48,13 @@ Result<void> AuditCheckpoints::Take(const ServiceKey::Signed& made) {
   if (!trail_.is_open()) return Fail(ErrorCode::kSealed, "the service was sealed");
   KEYWARD_TRY(trail_.log()->AddCheckpoint(made.signature, made.key));
   next_ = clock_.Monotonic() + interval_;
-  KEYWARD_ASSIGN(const size_t removed, trail_.log()->Retain([this] { return KeepHead(); }));
-  if (removed > 0) Log(LogLevel::kInfo, "{} old files of the audit log removed", removed);
+  KEYWARD_ASSIGN(const audit::Log::Removal removed,
+                 trail_.log()->Retain([this] { return KeepHead(); }));
+  if (removed.segments == 0) return {};
+  Log(LogLevel::kNotice, "the audit log's records before {} removed ({} files): {}",
+      removed.first_kept, removed.segments,
+      removed.for_age ? "they are older than audit: max_age"
+                      : "there is more than audit: max_size");
   return {};
 }
 

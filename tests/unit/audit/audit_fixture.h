@@ -114,7 +114,8 @@ class AuditTest : public ::testing::Test {
   }
   // Where nothing is known from elsewhere, nothing has to be kept there.
   static Result<size_t> Retain(audit::Log& log) {
-    return log.Retain([] { return Result<void>(); });
+    KEYWARD_ASSIGN(const audit::Log::Removal removal, log.Retain([] { return Result<void>(); }));
+    return removal.segments;
   }
   audit::Report Verify(const std::string& text, const std::optional<audit::Head>& head = {}) const {
     return VerifyText(text, {.keys = {signer_.key()}, .head = head});

@@ -61,7 +61,8 @@ int Run(const char* folder) {
   const SystemClock clock;
   SystemRng rng;
   const Log::Limits limits{.segment_bytes = 2000, .total_bytes = 6000};
-  Result<Log> log = Log::Open(folder, clock, rng, {.limits = limits, .expected_head = {}});
+  Result<Log> log =
+      Log::Open(folder, clock, rng, {.limits = limits, .expected_head = {}, .signers = {}});
   if (!log) {
     fmt::print(stderr, "audit_writer: {}\n", log.error().ToString());
     return 1;

@@ -31,9 +31,10 @@ constexpr uint64_t kReserve = uint64_t{256} * 1024;
 class DirectoryStorageTest : public ::testing::Test {
  protected:
   Result<Log> Open(const std::optional<Head>& expected = {}) {
-    return Log::Open(
-        folder_.path(), clock_, rng_,
-        {.limits = {.segment_bytes = 2000, .reserve_bytes = kReserve}, .expected_head = expected});
+    return Log::Open(folder_.path(), clock_, rng_,
+                     {.limits = {.segment_bytes = 2000, .reserve_bytes = kReserve},
+                      .expected_head = expected,
+                      .signers = {}});
   }
   std::string FirstSegment() const { return folder_.File("audit-00000000000000000001.jsonl"); }
   static struct stat StatusOf(const std::string& path) {

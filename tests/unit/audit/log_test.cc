@@ -179,8 +179,9 @@ TEST_F(LogTest, ItsEndIsKnownBesidesAnEarlierHead) {
   const End end{log->id(), log->head()};
   log.reset();
   const auto open = [&](const Head& known, const End& reached) {
-    return Log::Open(disk_.Open(), clock_, rng_,
-                     {.limits = limits_, .expected_head = known, .expected_end = reached});
+    return Log::Open(
+        disk_.Open(), clock_, rng_,
+        {.limits = limits_, .expected_head = known, .expected_end = reached, .signers = {}});
   };
   EXPECT_OK(open(head, end));
   Head other = head;

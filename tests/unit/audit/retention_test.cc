@@ -78,6 +78,28 @@ TEST_F(RetentionTest, WhatIsOldGoesAlsoFromASmallLog) {
   EXPECT_THAT(Verify(disk_.Contents(), log.head()), IsValid());
 }
 
+TEST_F(RetentionTest, AClockThatIsAheadForAWhileMakesNothingOld) {
+  limits_.total_bytes = 1'000'000;
+  const std::chrono::hours ahead(24 * 420);
+  std::optional<Log> log = Open().value();
+  Fill(*log, 3);
+  clock_.Advance(Log::kClockProof);
+  clock_.SetBack(-ahead);  // while it is open
+  EXPECT_THAT(Retain(*log), IsOkAndHolds(0));
+  clock_.Advance(Log::kClockProof - std::chrono::hours(1));
+  EXPECT_THAT(Retain(*log), IsOkAndHolds(0));
+  log.emplace(Open().value());  // at a start
+  Fill(*log, 1);
+  clock_.Advance(Log::kClockProof - std::chrono::hours(1));
+  EXPECT_THAT(Retain(*log), IsOkAndHolds(0));
+  clock_.Advance(std::chrono::hours(1));
+  const auto keep = [] { return Result<void>(); };
+  ASSERT_OK_AND_ASSIGN(const Log::Removal removal, log->Retain(keep));
+  EXPECT_GT(removal.segments, 0);
+  EXPECT_TRUE(removal.for_age);
+  EXPECT_EQ(removal.first_kept, log->Segments().front().first);
+}
+
 TEST_F(RetentionTest, ARemovalThatACrashCutShortIsFinishedAtTheNextStart) {
   size_t segments = 0;
   {

@@ -104,8 +104,10 @@ TEST_F(AuditCheckpointsTest, HardwareThatIsAwayIsAskedAgainAMinuteLater) {
 
 TEST_F(AuditCheckpointsTest, WhereThereIsNoTailTheStoreKnowsOfARemoval) {
   stored_.trail().Close();
-  ASSERT_OK(stored_.trail().Open(
-      disk_.Open(), {.limits = {.segment_bytes = 1000, .total_bytes = 3000}, .expected_head = {}}));
+  ASSERT_OK(
+      stored_.trail().Open(disk_.Open(), {.limits = {.segment_bytes = 1000, .total_bytes = 3000},
+                                          .expected_head = {},
+                                          .signers = {}}));
   const auto retentions = [this] {
     return std::ranges::count(Records(), EventKind::kAuditRetention, &audit::Record::event);
   };

@@ -77,7 +77,7 @@ class TestStore {
     std::filesystem::create_directory(audit_folder());
     EXPECT_OK(
         trail_.Open(disk_ == nullptr ? audit::OpenDirectory(audit_folder()).value() : disk_->Open(),
-                    {.limits = {}, .expected_head = Load().audit_head}));
+                    {.limits = {}, .expected_head = Load().audit_head, .signers = {}}));
     journal_ = std::make_shared<Journal>(
         *store_, trail_, [this](uint64_t epoch, const auto& done) { Confirm(epoch, done); },
         store_->epoch() != counter_);
