@@ -39,8 +39,12 @@ audit::Log::Options OptionsOf(const policy::AuditLimits& limits) {
   return options;
 }
 
+bool IsNotTheLog(const Error& why) {
+  return why.code() == ErrorCode::kRolledBack || why.code() == ErrorCode::kDataCorrupt;
+}
+
 Error WithRemedy(const Error& why) {
-  if (why.code() != ErrorCode::kRolledBack && why.code() != ErrorCode::kDataCorrupt) return why;
+  if (!IsNotTheLog(why)) return why;
   return Error(why.code(), why.message() +
                                ": put back the folder 'audit' and the file 'audit-tail' that "
                                "belong to this state, or go on without what is missing: keyctl "
@@ -109,6 +113,35 @@ Result<bool> OpenAny(AuditTrail& trail, const fs::path& directory,
   return false;
 }
 
+// To audit-former-N; gives where that is.
+Result<fs::path> MoveAway(const fs::path& directory) {
+  std::error_code error;
+  for (int number = 1; number < kMaxFormer; ++number) {
+    fs::path former = directory / ("audit-former-" + std::to_string(number));
+    if (fs::exists(fs::symlink_status(former, error))) continue;
+    KEYWARD_TRY(MoveFile(directory / kAuditFolder, former));
+    return former;
+  }
+  return Fail(ErrorCode::kResourceExhausted, "too many former audit logs: move some away");
+}
+
+// Of a log that is not the one that is known, while there is the mark: keyd was killed while it
+// began another, or somebody else made the mark. Nobody vouches for its records.
+Result<void> BeginAnother(const fs::path& directory) {
+  KEYWARD_ASSIGN(const fs::path former, MoveAway(directory));
+  Log(LogLevel::kWarning, "the audit log is not the one that is known: moved to {}",
+      former.string());
+  return MakeFolder(directory / kAuditFolder);
+}
+
+Result<bool> HoldsNothing(const fs::path& folder) {
+  std::error_code error;
+  const bool empty = fs::is_empty(folder, error);
+  if (!error) return empty;
+  return Fail(Error(ErrorCode::kIo, "the folder of the audit log cannot be read")
+                  .WithCause(folder.string() + ": " + error.message()));
+}
+
 void KeepTail(AuditTrail& trail, const fs::path& directory, SecretBytes key, bool there) {
   const audit::End end{trail.log()->id(), trail.log()->head()};
   trail.KeepTail(there ? AuditTailFile::GoOn(directory, std::move(key), end)
@@ -121,15 +154,23 @@ void KeepTail(AuditTrail& trail, const fs::path& directory, SecretBytes key, boo
 Result<void> OpenAudit(AuditTrail& trail, const fs::path& directory,
                        const policy::AuditLimits& limits, const StoredState& state,
                        SecretBytes tail_key) {
-  KEYWARD_ASSIGN(const bool restart, FileExists(directory / kAuditRestartMark));
+  KEYWARD_ASSIGN(const bool marked, FileExists(directory / kAuditRestartMark));
   KEYWARD_TRY(MakeFolder(directory / kAuditFolder));
   const audit::Log::Options options = OptionsOf(limits);
   trail.Close();
-  const Result<bool> tail = restart ? OpenAny(trail, directory, options)
-                                    : OpenExpected(trail, directory, state, tail_key, options);
+  KEYWARD_ASSIGN(const bool empty, HoldsNothing(directory / kAuditFolder));
+  bool restart = marked && empty;
+  Result<bool> tail = restart ? OpenAny(trail, directory, options)
+                              : OpenExpected(trail, directory, state, tail_key, options);
+  if (!tail && marked && IsNotTheLog(tail.error())) {
+    KEYWARD_TRY(BeginAnother(directory));
+    tail = OpenAny(trail, directory, options);
+    restart = true;
+  }
   if (!tail) return Fail(WithRemedy(tail.error()));
   KeepTail(trail, directory, std::move(tail_key), *tail);
   if (restart) KEYWARD_TRY(trail.RecordReserved(Restarted(state.audit_head)));
+  if (restart) Log(LogLevel::kWarning, "the audit log begins anew: it was restarted");
   if (state.audit_head) return {};
   if (!restart) KEYWARD_TRY(trail.RecordReserved(Begun(state)));
   return TellRestore(trail, directory);
@@ -148,15 +189,9 @@ Result<fs::path> RestartAudit(const fs::path& directory) {
     KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));
     return fs::path();
   }
-  for (int number = 1; number < kMaxFormer; ++number) {
-    fs::path former = directory / ("audit-former-" + std::to_string(number));
-    if (fs::exists(fs::symlink_status(former, error))) continue;
-    // The mark first: what a crash leaves in between is a log that is vouched for in its place.
-    KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));
-    KEYWARD_TRY(MoveFile(folder, former));
-    return former;
-  }
-  return Fail(ErrorCode::kResourceExhausted, "too many former audit logs: move some away");
+  // The mark first: after a crash in between, keyd moves the log away itself if it has to.
+  KEYWARD_TRY(ReplaceFile(directory / kAuditRestartMark, {}));
+  return MoveAway(directory);
 }
 
 }  // namespace keyward

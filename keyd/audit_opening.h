@@ -11,13 +11,15 @@
 namespace keyward {
 
 inline constexpr const char* kAuditFolder = "audit";
-// There while an admin vouches for a log that lacks records: see RestartAudit.
+// There while an admin has another log begin: see RestartAudit. It makes no log believed.
 inline constexpr const char* kAuditRestartMark = "audit-restart";
 
 // Opens the log of the state directory `directory`, or begins one where `state` knows of none;
 // whose first records tell of the backup that it was restored from, where that is so. It has to
 // have the record that `state` names, and the one that its tail names, where `state` says that one
-// was kept; from here on one is, under `tail_key` (Subkey::kAudit).
+// was kept; from here on one is, under `tail_key` (Subkey::kAudit). With the mark of a restart,
+// another log is begun where there is none, and in place of one that lacks them, which is moved to
+// audit-former-N.
 // Errors: those of AuditTrail::Open and ReadAuditTail. kRolledBack and kDataCorrupt come with their
 // remedy.
 Result<void> OpenAudit(AuditTrail& trail, const std::filesystem::path& directory,

@@ -137,6 +137,32 @@ TEST_F(AuditOpeningTest, ARestartKeepsTheFormerLogAndTellsOfIt) {
   EXPECT_THAT(Open(), FailsWith(ErrorCode::kRolledBack));
 }
 
+TEST_F(AuditOpeningTest, AMarkThatSomebodyElseMadeMakesNoLogBelieved) {
+  ASSERT_OK(Open());
+  Record("web");
+  Close();
+  const std::string mark = state_.File(kAuditRestartMark);
+  ASSERT_OK(ReplaceFile(mark, {}));
+  ASSERT_OK(Open());  // which is whole, and goes on
+  EXPECT_EQ(Records().size(), 3U);
+  EXPECT_FALSE(fs::exists(state_.File("audit-former-1")));
+  Close();
+  std::vector<std::string> lines = testing_support::LinesOf(Text());
+  lines.pop_back();
+  Rewrite(lines);
+  const std::string cut = Text();
+  ASSERT_OK(Open());
+  const std::vector<audit::Record> records = Records();
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[1].event, EventKind::kAuditRestart);
+  EXPECT_EQ(records[1].Number("former_seq"), known_.audit_head->seq);
+  std::ifstream former(state_.File("audit-former-1") + "/audit-00000000000000000001.jsonl");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(former), {}), cut);
+  Note();
+  ASSERT_OK(EndAuditMarks(state_.path()));
+  EXPECT_FALSE(fs::exists(mark));
+}
+
 TEST_F(AuditOpeningTest, RecordsOfWhichTheStoreDoesNotKnowCannotBeCutOff) {
   ASSERT_OK(Open());
   Record("web");
