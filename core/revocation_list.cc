@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/encoding.h"
+#include "core/name_rules.h"
 #include "core/timestamp.h"
 
 namespace keyward {
@@ -14,17 +15,10 @@ namespace {
 
 constexpr std::string_view kFamily = "Keyward revocations v";
 constexpr std::string_view kFirstLine = "Keyward revocations v1";
-constexpr size_t kMaxNameSize = 64;
 
 std::unexpected<Error> Malformed(size_t line) {
   return Fail(ErrorCode::kMalformed,
               fmt::format("line {} of the revocation list is not as it has to be", line));
-}
-
-bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxNameSize && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  });
 }
 
 // Takes what comes before `end` off the front of `rest`, and `end` with it.

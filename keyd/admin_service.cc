@@ -221,7 +221,12 @@ void AdminService::EnrolPeer(const std::string& peer, ByteView spki, uint32_t ca
   if (const Result<void> good = CheckName(peer); !good) return done(Refuse(event, good.error()));
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key) return done(Refuse(event, key.error()));
-  (*vault)->registry().EnrolPeer(peer, *key, caller, [peer, done](Result<void> enrolled) {
+  // An own key may be out as well: in a backup, say.
+  const auto rules = [&keys = (*vault)->keys(), key = *key]() -> Result<void> {
+    if (!keys.HasRevoked(key)) return {};
+    return Fail(ErrorCode::kRevoked, "this key was revoked here");
+  };
+  (*vault)->registry().EnrolPeer(peer, *key, rules, caller, [peer, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
     done(std::move(enrolled));
   });

@@ -497,6 +497,7 @@ void KeyRing::EndGracePeriods() {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) {
       const std::optional<WallTime> retire_at = version->retire_at();
       if (!retire_at || *retire_at > clock_.Now()) continue;
+      if (version->state() != VersionState::kRetiring) continue;
       parts_.journal.trail().RecordDone(
           KeyEvent(EventKind::kKeyRetire, kDaemonItself, key.record, version->number()));
       version->EndGrace();
@@ -529,6 +530,14 @@ std::map<std::string, std::vector<KeyReference>> KeyRing::HardwareReferences() c
     }
   }
   return references;
+}
+
+bool KeyRing::HasRevoked(const PublicKey& key) const {
+  return std::ranges::any_of(keys_, [&key](const auto& entry) {
+    return std::ranges::any_of(entry.second.versions, [&key](const auto& version) {
+      return version->revoked() && version->public_key() == key;
+    });
+  });
 }
 
 void KeyRing::Seal() {

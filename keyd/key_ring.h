@@ -74,6 +74,8 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
 
   // Null when there is no such key.
   const Key* Find(std::string_view name) const;
+  // Whether it is a version's that was revoked.
+  bool HasRevoked(const PublicKey& key) const;
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
   // The first version of a key, active; of a name whose key was destroyed, a further one. Errors:

@@ -10,6 +10,14 @@ namespace keyward {
 
 using audit::EventKind;
 
+namespace {
+
+std::unexpected<Error> RemovedMeanwhile() {
+  return Fail(ErrorCode::kNotFound, "it was removed meanwhile");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Registry>> Registry::Create(Journal& journal, const StoredState& state) {
   std::unique_ptr<Registry> registry(new Registry(journal));
   for (const ModuleRecord& module : state.modules) registry->modules_[module.name] = module.key;
@@ -48,22 +56,46 @@ Result<void> Registry::CheckModule(const std::string& name, const std::string& k
   return {};
 }
 
+void Registry::Enrol(Enrolment enrolment, const Rules& rules, const Store::Change& write,
+                     const audit::Event& event, const std::function<void()>& enrol,
+                     const Done& done) {
+  if (const Result<void> good = rules(); !good) return done(Refuse(event, good.error()));
+  const auto waiting = std::make_shared<Enrolment>(std::move(enrolment));
+  waiting_.push_back(waiting);
+  const auto change = [waiting, rules, write](StoreWriter& store) -> Result<void> {
+    if (waiting->withdrawn) return RemovedMeanwhile();
+    KEYWARD_TRY(rules());
+    return write(store);
+  };
+  journal_.Commit(change, event, [this, waiting, enrol, done](const Journal::Outcome& outcome) {
+    std::erase(waiting_, waiting);
+    if (!outcome.written) return done(outcome.result);
+    if (waiting->withdrawn) return done(RemovedMeanwhile());
+    enrol();
+    done(outcome.result);
+  });
+}
+
+bool Registry::Withdraw(std::string_view name) {
+  bool waited = false;
+  for (const std::shared_ptr<Enrolment>& each : waiting_) {
+    if (each->name != name) continue;
+    each->withdrawn = waited = true;
+  }
+  return waited;
+}
+
 void Registry::EnrolModule(const std::string& name, const std::string& key, const Rules& rules,
                            uint32_t caller, const Done& done) {
   const auto check = [this, name, key, rules]() -> Result<void> {
     KEYWARD_TRY(rules());
     return CheckModule(name, key);
   };
-  const audit::Event event = ModuleEvent(EventKind::kModuleEnrol, caller, name, key);
-  if (const Result<void> good = check(); !good) return done(Refuse(event, good.error()));
-  const auto change = [check, name, key](StoreWriter& store) -> Result<void> {
-    KEYWARD_TRY(check());
-    return store.PutModule({name, key});
-  };
-  journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {
-    if (outcome.written) modules_[name] = key;
-    done(outcome.result);
-  });
+  Enrol(
+      {.name = name, .identity = key, .peer = {}}, check,
+      [name, key](StoreWriter& store) { return store.PutModule({name, key}); },
+      ModuleEvent(EventKind::kModuleEnrol, caller, name, key),
+      [this, name, key] { modules_[name] = key; }, done);
 }
 
 Journal::Done Registry::Told(const std::string& name, const Done& done) {
@@ -78,7 +110,8 @@ void Registry::RemoveModule(const std::string& name, uint32_t caller, const Done
   const std::string* identity = IdentityOf(name);
   const audit::Event event = ModuleEvent(EventKind::kModuleRemove, caller, name,
                                          identity == nullptr ? std::string() : *identity);
-  if (modules_.erase(name) == 0 && !unrecorded_.contains(name)) {
+  const bool waited = Withdraw(name);
+  if (modules_.erase(name) == 0 && !waited && !unrecorded_.contains(name)) {
     return done(Refuse(event, {ErrorCode::kNotFound, "the module is not enrolled"}));
   }
   journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); }, event,
@@ -87,6 +120,9 @@ void Registry::RemoveModule(const std::string& name, uint32_t caller, const Done
 
 void Registry::ForgetIdentity(const std::string& key) {
   std::erase_if(modules_, [&key](const auto& module) { return module.second == key; });
+  for (const std::shared_ptr<Enrolment>& each : waiting_) {
+    if (each->identity == key) each->withdrawn = true;
+  }
 }
 
 Result<void> Registry::CheckPeer(const std::string& name, const PublicKey& key) const {
@@ -107,27 +143,24 @@ Result<void> Registry::CheckPeer(const std::string& name, const PublicKey& key) 
   return {};
 }
 
-void Registry::EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller,
-                         const Done& done) {
+void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Rules& rules,
+                         uint32_t caller, const Done& done) {
   audit::Event event = MakeEvent(EventKind::kPeerEnrol, caller, name);
   event.detail.push_back({"fingerprint", audit::SafeText(ToHex(key.Fingerprint()))});
-  if (const Result<void> good = CheckPeer(name, key); !good) {
-    return done(Refuse(event, good.error()));
-  }
-  // Once more then, as what was asked for before may have changed the answer.
-  const auto change = [this, name, key](StoreWriter& store) -> Result<void> {
-    KEYWARD_TRY(CheckPeer(name, key));
-    return store.PutPeer({name, key.spki()});
+  const auto check = [this, name, key, rules]() -> Result<void> {
+    KEYWARD_TRY(rules());
+    return CheckPeer(name, key);
   };
-  journal_.Commit(change, event, [this, name, key, done](const Journal::Outcome& outcome) {
-    if (outcome.written) peers_.insert_or_assign(name, key);
-    done(outcome.result);
-  });
+  Enrol(
+      {.name = name, .identity = {}, .peer = key}, check,
+      [name, key](StoreWriter& store) { return store.PutPeer({name, key.spki()}); }, event,
+      [this, name, key] { peers_.insert_or_assign(name, key); }, done);
 }
 
 void Registry::RemovePeer(const std::string& name, uint32_t caller, const Done& done) {
   const audit::Event event = MakeEvent(EventKind::kPeerRemove, caller, name);
-  if (peers_.erase(name) == 0 && !unrecorded_.contains(name)) {
+  const bool waited = Withdraw(name);
+  if (peers_.erase(name) == 0 && !waited && !unrecorded_.contains(name)) {
     return done(Refuse(event, {ErrorCode::kNotFound, "there is no such peer"}));
   }
   journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
@@ -159,8 +192,15 @@ const RevocationRecord* Registry::OwedOf(std::string_view peer) const {
 void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller,
                           const Done& done) {
   audit::Event event = MakeEvent(EventKind::kPeerRevoke, caller, name);
+  const auto owe = [this, &name, now](const PublicKey& key) {
+    Owe({{.fingerprint = key.Fingerprint(), .name = name, .version = 0, .at = now}, {}});
+  };
+  Withdraw(name);
+  for (const std::shared_ptr<Enrolment>& each : waiting_) {
+    if (each->name == name && each->peer) owe(*each->peer);
+  }
   if (const auto peer = peers_.find(name); peer != peers_.end()) {
-    Owe({{.fingerprint = peer->second.Fingerprint(), .name = name, .version = 0, .at = now}, {}});
+    owe(peer->second);
     peers_.erase(peer);
   }
   const RevocationRecord* const owed = OwedOf(name);  // by now, or since an attempt before
@@ -176,14 +216,19 @@ void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller
 void Registry::Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
                       uint32_t caller, const Done& done) {
   std::vector<RevocationRecord> fresh;
+  std::set<Fingerprint> listed;
   for (const Revocation& each : revocations) {
-    if (!revoked_.contains(each.fingerprint)) fresh.push_back({each, ToBytes(issuer)});
+    if (revoked_.contains(each.fingerprint) || !listed.insert(each.fingerprint).second) continue;
+    fresh.push_back({each, ToBytes(issuer)});
   }
+  const auto known = std::ranges::count(revocations_, ToBytes(issuer), &RevocationRecord::issuer);
   audit::Event event = ListImport(caller, issuer);
   event.detail.push_back({"added", uint64_t{fresh.size()}});
-  if (revocations_.size() + fresh.size() > kMaxRevocations) {
-    return done(Refuse(
-        event, {ErrorCode::kResourceExhausted, "there are as many revocations as can be kept"}));
+  if (revocations_.size() + fresh.size() > kMaxRevocations ||
+      static_cast<size_t>(known) + fresh.size() > kMaxRevocationsOfIssuer) {
+    return done(
+        Refuse(event, {ErrorCode::kResourceExhausted,
+                       "there are as many revocations as can be kept, or as one host may list"}));
   }
   for (const RevocationRecord& record : fresh) Owe(record);
   CommitOwed([](StoreWriter&) -> Result<void> { return {}; }, event,

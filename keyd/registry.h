@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/public_key.h"
 #include "keyd/journal.h"
@@ -14,6 +16,7 @@
 namespace keyward {
 
 inline constexpr size_t kMaxRevocations = 20'000;
+inline constexpr size_t kMaxRevocationsOfIssuer = 5'000;  // so that none keeps the others out
 
 // Belongs to the bus thread. An enrolment is visible once it is on disk and confirmed; a removal at
 // once, and `done` is told when it will last. The audit log has who asked for what (`caller`: a
@@ -37,15 +40,16 @@ class Registry {
   void RemoveModule(const std::string& name, uint32_t caller, const Done& done);
   // Forgets every module whose identity was `key`, which the store has deleted.
   void ForgetIdentity(const std::string& key);
-  // Errors also: kAlreadyExists (enrolled with another key; or a module has that name),
-  // kNotSupported (not Ed25519), kRevoked.
-  void EnrolPeer(const std::string& name, const PublicKey& key, uint32_t caller, const Done& done);
+  // `rules` as with a module. Errors also: kAlreadyExists (enrolled with another key; or a module
+  // has that name), kNotSupported (not Ed25519), kRevoked.
+  void EnrolPeer(const std::string& name, const PublicKey& key, const Rules& rules, uint32_t caller,
+                 const Done& done);
   // Errors also: kNotFound.
   void RemovePeer(const std::string& name, uint32_t caller, const Done& done);
   // Removes it, and its key is never trusted again. Errors also: kNotFound.
   void RevokePeer(const std::string& name, WallTime now, uint32_t caller, const Done& done);
   // Takes the revocations of a list that `issuer` signed. Errors also: kResourceExhausted (over
-  // kMaxRevocations).
+  // kMaxRevocations, or kMaxRevocationsOfIssuer).
   void Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
               uint32_t caller, const Done& done);
 
@@ -61,6 +65,19 @@ class Registry {
   const std::map<std::string, PublicKey, std::less<>>& peers() const { return peers_; }
 
  private:
+  // One that is not confirmed yet.
+  struct Enrolment {
+    std::string name;
+    std::string identity;           // of a module
+    std::optional<PublicKey> peer;  // its key
+    bool withdrawn = false;         // removed meanwhile
+  };
+  // Writes it with `write` as long as `rules` hold, and gives it to `enrol` once it is confirmed.
+  void Enrol(Enrolment enrolment, const Rules& rules, const Store::Change& write,
+             const audit::Event& event, const std::function<void()>& enrol, const Done& done);
+  // Whether one of that name waited.
+  bool Withdraw(std::string_view name);
+
   std::unexpected<Error> Refuse(const audit::Event& event, Error why);
   Result<void> CheckModule(const std::string& name, const std::string& key) const;
   Result<void> CheckPeer(const std::string& name, const PublicKey& key) const;
@@ -76,6 +93,7 @@ class Registry {
   void CommitOwed(const Store::Change& also, audit::Event event, const Journal::Done& done);
 
   Journal& journal_;
+  std::vector<std::shared_ptr<Enrolment>> waiting_;
   std::map<std::string, std::string, std::less<>> modules_;
   std::map<std::string, PublicKey, std::less<>> peers_;
   std::vector<RevocationRecord> revocations_;

@@ -60,7 +60,8 @@ Result<VersionRecord> ReadVersion(const Statement& row) {
   version.reference = row.Blob(5);
   version.created = WallTime(std::chrono::milliseconds(row.Integer(6)));
   version.activated = TimeOrNone(row.Integer(7));
-  version.retire_at = TimeOrNone(row.Integer(8));
+  // Of what was revoked in its grace period, earlier stores tell the end of that still.
+  if (*state == VersionState::kRetiring) version.retire_at = TimeOrNone(row.Integer(8));
   version.uses = static_cast<uint64_t>(row.Integer(9));
   version.revoked = TimeOrNone(row.Integer(10));
   return version;

@@ -87,9 +87,11 @@ Result<void> StoreWriter::ActivateVersion(const VersionRecord& version, WallTime
 }
 
 Result<void> StoreWriter::RetireVersion(const KeyId& id) {
-  return Statement(database_, "UPDATE version SET state = ?, retire_at = 0 WHERE id = ?")
+  return Statement(database_,
+                   "UPDATE version SET state = ?, retire_at = 0 WHERE id = ? AND state = ?")
       .Bind(Number(VersionState::kRetired))
       .Bind(ByteView(id))
+      .Bind(Number(VersionState::kRetiring))
       .Run();
 }
 
@@ -114,18 +116,20 @@ Result<void> StoreWriter::ForgetPending(const KeyId& id) {
 
 Result<void> StoreWriter::RevokeVersion(const KeyId& id, WallTime now) {
   return Statement(database_,
-                   "UPDATE version SET state = ?, "
-                   "revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END WHERE id = ?")
+                   "UPDATE version SET state = ?, retire_at = 0, "
+                   "revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END "
+                   "WHERE id = ? AND state <> ?")
       .Bind(Number(VersionState::kRevoked))
       .Bind(Number(now))
       .Bind(ByteView(id))
+      .Bind(Number(VersionState::kDestroyed))
       .Run();
 }
 
 Result<void> StoreWriter::RevokeKey(const std::string& name, WallTime now) {
   // What is announced has no key yet that could be revoked, and what is destroyed none any more.
   return Statement(database_,
-                   "UPDATE version SET state = ?, "
+                   "UPDATE version SET state = ?, retire_at = 0, "
                    "revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END "
                    "WHERE key = ? AND state <> ? AND spki <> x''")
       .Bind(Number(VersionState::kRevoked))

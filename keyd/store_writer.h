@@ -21,11 +21,12 @@ class StoreWriter {
   Result<void> RecordMade(const VersionRecord& version);
   // pending -> active; the version that was active retires until `retire_at`.
   Result<void> ActivateVersion(const VersionRecord& version, WallTime now, WallTime retire_at);
-  // retiring -> retired.
+  // retiring -> retired. One that was revoked or destroyed meanwhile stays so.
   Result<void> RetireVersion(const KeyId& id);
   Result<void> PutUses(std::span<const VersionUses> uses);
   // Removes a version that is still pending, and its key if it has no other.
   Result<void> ForgetPending(const KeyId& id);
+  // One that is destroyed stays so.
   Result<void> RevokeVersion(const KeyId& id, WallTime now);
   // Every version that the key has by now.
   Result<void> RevokeKey(const std::string& name, WallTime now);

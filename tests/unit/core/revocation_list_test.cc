@@ -92,7 +92,8 @@ TEST_F(RevocationListTest, WhatIsSignedAndSpelledOtherwiseIsRefused) {
   for (const std::string& line :
        {std::string(), line_of("key", upper, "web 2"), line_of("key", hex, "web 02"),
         line_of("key", hex, "web -"), line_of("peer", hex, "web 2"), line_of("key", hex, "web 2 "),
-        line_of("key", hex, "we\x1b 2"), line_of("key", longer, "web 2"),
+        line_of("key", hex, "we\x1b 2"), line_of("key", hex, "- 2"), line_of("key", hex, ".web 2"),
+        line_of("peer", hex, "_web -"), line_of("key", longer, "web 2"),
         fmt::format("key {} web 2 1970-01-01", hex), line_of("module", hex, "a -"),
         line_of("key", hex, "web 4294967296")}) {
     EXPECT_THAT(Read(Signed(With(line))), FailsWith(ErrorCode::kMalformed)) << line;

@@ -142,6 +142,36 @@ TEST_F(KeyRingTest, AGracePeriodEndsThroughARestart) {
   EXPECT_EQ(ring_->Find("web")->versions[0]->state(), VersionState::kRetired);
 }
 
+TEST_F(KeyRingTest, WhatIsRevokedInItsGracePeriodStaysSo) {
+  rules_.grace_period = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Rotate("web"));
+  ASSERT_OK(Revoke("web", 0));
+  Restart();
+  clock_.Advance(std::chrono::seconds(100));
+  const uint64_t epoch = stored_.store().epoch();
+  for (int tick = 0; tick < 3; ++tick) schedule_->Tick();
+  EXPECT_EQ(stored_.store().epoch(), epoch) << "an end that is none wears the hardware's counter";
+  for (const VersionRecord& version : Stored().versions) {
+    EXPECT_EQ(version.state, VersionState::kRevoked);
+  }
+}
+
+// The end of a grace period waits for the counter while an admin revokes.
+TEST_F(KeyRingTest, ARevocationOutlivesTheEndOfAGracePeriod) {
+  rules_.grace_period = std::chrono::seconds(100);
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Rotate("web"));
+  stored_.SetAvailable(false);
+  ASSERT_THAT(Revoke("web", 2), FailsWith(ErrorCode::kCustodianUnavailable));  // now one is owed
+  clock_.Advance(std::chrono::seconds(100));
+  schedule_->Tick();
+  ASSERT_THAT(Revoke("web", 1), FailsWith(ErrorCode::kCustodianUnavailable));
+  stored_.SetAvailable(true);
+  schedule_->Tick();
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRevoked);
+}
+
 TEST_F(KeyRingTest, AGracePeriodEndsWhereNothingCanBeWritten) {
   rules_.grace_period = std::chrono::seconds(100);
   ASSERT_OK(Generate(Hardware("web")));

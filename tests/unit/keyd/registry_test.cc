@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
+
 #include "core/encoding.h"
 #include "tests/support/matchers.h"
 #include "tests/unit/audit/audit_fixture.h"
@@ -11,7 +13,12 @@
 namespace keyward {
 namespace {
 
+using ::testing::Each;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using testing_support::FailsWith;
+
+constexpr WallTime kNow(std::chrono::milliseconds(1234));
 
 class RegistryTest : public ::testing::Test {
  protected:
@@ -33,7 +40,7 @@ class RegistryTest : public ::testing::Test {
     return Run([&](const auto& done) { registry_->EnrolModule(name, key, rules_, kCaller, done); });
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
-    return Run([&](const auto& done) { registry_->EnrolPeer(name, key, kCaller, done); });
+    return Run([&](const auto& done) { registry_->EnrolPeer(name, key, rules_, kCaller, done); });
   }
   Result<void> RemoveModule(const std::string& name) {
     return Run([&](const auto& done) { registry_->RemoveModule(name, kCaller, done); });
@@ -131,6 +138,31 @@ TEST_F(RegistryTest, TheRulesHoldWhenAModuleIsWritten) {
   EXPECT_EQ(Read()->IdentityOf("frontend"), nullptr);
 }
 
+// A re-enrolment is on disk and waits for the counter, or waits for its turn, when it is removed.
+TEST_F(RegistryTest, ARemovalWithdrawsTheEnrolmentsThatWait) {
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
+  stored_.HoldAnswers();
+  std::vector<Result<void>> answers;
+  const auto done = [&answers](Result<void> answer) { answers.push_back(std::move(answer)); };
+  registry_->EnrolModule("frontend", "frontend-id", rules_, kCaller, done);
+  registry_->EnrolModule("new", "new-id", rules_, kCaller, done);
+  registry_->EnrolPeer("remote", PeerKey(1), rules_, kCaller, done);
+  registry_->EnrolPeer("revoked", PeerKey(2), rules_, kCaller, done);
+  const auto removed = [](const Result<void>& outcome) { EXPECT_OK(outcome); };
+  registry_->RemoveModule("frontend", kCaller, removed);
+  registry_->RemoveModule("new", kCaller, removed);
+  registry_->RemovePeer("remote", kCaller, removed);
+  registry_->RevokePeer("revoked", kNow, kCaller, removed);
+  while (stored_.Answer()) continue;
+  EXPECT_THAT(answers, ::testing::AllOf(SizeIs(4), Each(FailsWith(ErrorCode::kNotFound))));
+  EXPECT_THAT(registry_->modules(), IsEmpty());
+  EXPECT_THAT(registry_->peers(), IsEmpty());
+  EXPECT_TRUE(registry_->IsRevoked(PeerKey(2)));
+  EXPECT_THAT(Read()->modules(), IsEmpty());
+  EXPECT_THAT(Read()->peers(), IsEmpty());
+}
+
 TEST_F(RegistryTest, APeersIdentityIsEd25519) {
   // SEC 2, 2.4.2: the base point of P-256 is a point like any other.
   const Bytes base = FromHex(
@@ -156,8 +188,6 @@ TEST_F(RegistryTest, APeerWhoseStoredKeyIsNoneIsRefused) {
       stored_.Commit([](StoreWriter& store) { return store.PutPeer({"remote", {1, 2, 3}}); }));
   EXPECT_FALSE(Registry::Create(stored_.journal(), stored_.Load()));
 }
-
-constexpr WallTime kNow(std::chrono::milliseconds(1234));
 
 TEST_F(RegistryTest, ARevokedPeerIsGoneAndItsKeyNeverComesBack) {
   ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
@@ -203,6 +233,31 @@ TEST_F(RegistryTest, AnImportedListAddsWhatIsNew) {
     EXPECT_FALSE(registry_->IsRevoked(PeerKey(2)));
     registry_ = Read();
   }
+}
+
+TEST_F(RegistryTest, NoIssuerKeepsTheOthersOut) {
+  std::vector<Revocation> list;
+  const auto add = [&list](size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      Fingerprint fingerprint{};
+      const size_t number = list.size() + 1;
+      std::memcpy(fingerprint.data(), &number, sizeof number);
+      list.push_back({.fingerprint = fingerprint, .name = "theirs", .version = 2, .at = kNow});
+    }
+  };
+  const auto import = [&](uint8_t issuer) {
+    return Run(
+        [&](const auto& done) { registry_->Import(list, Fingerprint{issuer}, kCaller, done); });
+  };
+  add(10);
+  list.insert(list.end(), list.begin(), list.begin() + 10);  // each twice
+  ASSERT_OK(import(1));
+  EXPECT_EQ(registry_->revocations().size(), 10U);
+  add(kMaxRevocationsOfIssuer);
+  EXPECT_THAT(import(1), FailsWith(ErrorCode::kResourceExhausted));
+  EXPECT_EQ(registry_->revocations().size(), 10U);
+  EXPECT_OK(import(2));
+  EXPECT_EQ(registry_->revocations().size(), 10U + kMaxRevocationsOfIssuer);
 }
 
 // What was revoked while nothing could be written is written when it is revoked again.

@@ -64,7 +64,7 @@ class ServiceTest : public KeyRingFixture {
   }
   Result<void> EnrolPeer(const std::string& name, const PublicKey& key) {
     const Answer<void> answer;
-    registry_->EnrolPeer(name, key, kCaller, answer);
+    registry_->EnrolPeer(name, key, [] { return Result<void>(); }, kCaller, answer);
     return Await(answer);
   }
   Result<void> RemoveModule(const std::string& name) {

@@ -133,6 +133,37 @@ TEST_F(StoreTest, RevocationAndDeletionLast) {
   EXPECT_FALSE(Load().versions[0].spki.empty());
 }
 
+// Of changes that wait, the last to be written may come too late.
+TEST_F(StoreTest, NoStateIsTakenBack) {
+  for (const uint32_t number : {1U, 2U}) {
+    ASSERT_OK(Announce(kKey, Version(number)));
+    ASSERT_OK(Activate(Version(number)));
+  }
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeVersion(Version(1).id, kNow); }));
+  EXPECT_FALSE(Load().versions[0].retire_at) << "its grace period is over";
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RetireVersion(Version(1).id); }));
+  EXPECT_EQ(Load().versions[0].state, VersionState::kRevoked);
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RetireVersion(Version(2).id); }));
+  EXPECT_EQ(Load().versions[1].state, VersionState::kActive);
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.DestroyVersion(Version(1).id); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeVersion(Version(1).id, kNow); }));
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RetireVersion(Version(1).id); }));
+  EXPECT_EQ(Load().versions[0].state, VersionState::kDestroyed);
+}
+
+TEST_F(StoreTest, ARevokedKeyHasNoGracePeriod) {
+  for (const uint32_t number : {1U, 2U}) {
+    ASSERT_OK(Announce(kKey, Version(number)));
+    ASSERT_OK(Activate(Version(number)));
+  }
+  ASSERT_OK(Commit([](StoreWriter& store) { return store.RevokeKey("web", kNow); }));
+  Reopen();
+  for (const VersionRecord& version : Load().versions) {
+    EXPECT_EQ(version.state, VersionState::kRevoked);
+    EXPECT_FALSE(version.retire_at);
+  }
+}
+
 TEST_F(StoreTest, ADestroyedKeyLeavesNothingOfWhatWasOnlyAnnounced) {
   ASSERT_OK(Announce(kKey, Version(1)));
   ASSERT_OK(Activate(Version(1)));
