@@ -10,6 +10,7 @@
 #include "keyd/ask.h"
 #include "keyd/audit_events.h"
 #include "keyd/backup/gathering.h"
+#include "keyd/backup/manifest.h"
 #include "keyd/backup/restore.h"
 #include "keyd/log.h"
 #include "keyd/version.h"
@@ -112,6 +113,7 @@ Result<BackupDigest> BackupService::WriteBody(Draft& draft, const Secrets& secre
                     .WithRetryAfter(100));
   }
   KEYWARD_TRY(CheckPairs(draft.manifest, secrets));
+  KEYWARD_TRY(CheckReadable(draft.manifest));
   KEYWARD_ASSIGN(draft.envelope, NewEnvelope::Create(draft.recipients));
   KEYWARD_ASSIGN(draft.writer, ContentWriter::Create(daemon_.rng));
   KEYWARD_ASSIGN(draft.digest,

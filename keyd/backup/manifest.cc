@@ -288,4 +288,13 @@ Result<Manifest> DecodeManifest(ByteView bytes) {
   return manifest;
 }
 
+Result<void> CheckReadable(const Manifest& manifest) {
+  KEYWARD_ASSIGN(const Bytes encoded, EncodeManifest(manifest));
+  const Result<Manifest> read = DecodeManifest(encoded);
+  if (read) return {};
+  return Fail(Error(ErrorCode::kInternal,
+                    "no backup can be made of what is stored: " + read.error().message())
+                  .WithCause(read.error().cause()));
+}
+
 }  // namespace keyward::backup

@@ -13,4 +13,7 @@ Result<Bytes> EncodeManifest(const Manifest& manifest);
 // algorithm, one version is active. Errors: kMalformed.
 Result<Manifest> DecodeManifest(ByteView bytes);
 
+// That it will be read: what could not be restored is no backup. Errors: kTooLarge, kInternal.
+Result<void> CheckReadable(const Manifest& manifest);
+
 }  // namespace keyward::backup

@@ -124,6 +124,7 @@ class ForeignManifestTest : public ::testing::Test {
 TEST_F(ForeignManifestTest, NamesAreNames) {
   state().peers[0].name = "../etc/passwd";
   EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
+  EXPECT_THAT(CheckReadable(sample_.manifest()), FailsWith(ErrorCode::kInternal));
 }
 
 TEST_F(ForeignManifestTest, AKeyIsThereOnce) {
