@@ -79,7 +79,7 @@ struct KeyRequest {
   std::string name;
   std::string algorithm;  // Name(Algorithm)
   std::string custody;    // Name(Custody)
-  std::string custodian;  // "hsm", "tpm"
+  std::string custodian;  // "hsm", "tpm"; "" for custody "derived"
 };
 
 struct ModuleSummary {

@@ -37,8 +37,8 @@ struct BootSummary {
 struct KeySummary {
   std::string name;
   std::string algorithm;  // "ed25519": core/algorithm.h
-  std::string custody;    // "hardware", "sealed"
-  std::string custodian;  // "hsm", "tpm"
+  std::string custody;    // "hardware", "sealed", "derived"
+  std::string custodian;  // "hsm", "tpm"; "" for "derived"
   std::string state;      // of the newest version: "active", "revoked", ...
   uint32_t versions = 0;  // how many there are
 };

@@ -30,12 +30,14 @@ std::string_view Name(Custody custody) {
       return "hardware";
     case Custody::kSealed:
       return "sealed";
+    case Custody::kDerived:
+      return "derived";
   }
   return "unknown";
 }
 
 std::optional<Custody> CustodyFromName(std::string_view name) {
-  for (const Custody custody : {Custody::kHardware, Custody::kSealed}) {
+  for (const Custody custody : {Custody::kHardware, Custody::kSealed, Custody::kDerived}) {
     if (Name(custody) == name) return custody;
   }
   return std::nullopt;

@@ -18,12 +18,13 @@ enum class Algorithm : uint8_t {
 enum class Custody : uint8_t {
   kHardware = 1,  // made in the TPM or HSM, never leaves it
   kSealed = 2,    // wrapped by the TPM or HSM, in secret memory while in use
+  kDerived = 3,   // made of the master key, in secret memory while in use; has no custodian
 };
 
 // "ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-pss-2048"; these are D-Bus and command-line values.
 std::string_view Name(Algorithm algorithm);
 std::optional<Algorithm> AlgorithmFromName(std::string_view name);
-// "hardware", "sealed"
+// "hardware", "sealed", "derived"
 std::string_view Name(Custody custody);
 std::optional<Custody> CustodyFromName(std::string_view name);
 

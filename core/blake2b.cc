@@ -6,6 +6,7 @@ namespace keyward {
 namespace {
 
 constexpr size_t kKeySize = 32;
+constexpr size_t kStack = 4096;  // bytes; more than libsodium's hash takes
 
 }  // namespace
 
@@ -34,6 +35,15 @@ Result<Hash256> Blake2bMac::End() {
     return Fail(ErrorCode::kInternal, "making a MAC failed");
   }
   return mac;
+}
+
+Result<SecretBytes> Blake2bMac::EndSecret() {
+  KEYWARD_ASSIGN(SecretBytes hash, SecretBytes::Create(Hash256{}.size()));
+  const MutableBytes out = hash.RevealSecretForWriting();
+  works_ = works_ && crypto_generichash_final(&state_, out.data(), out.size()) == 0;
+  sodium_stackzero(kStack);  // where libsodium has put the hash together
+  if (!works_) return Fail(ErrorCode::kInternal, "deriving a secret failed");
+  return hash;
 }
 
 }  // namespace keyward

@@ -28,6 +28,8 @@ class Blake2bMac {
   Blake2bMac& Add(ByteView bytes);
   // Nothing may be added any more. Errors: kInternal (another size of key, or libsodium).
   Result<Hash256> End();
+  // The same for a hash that is a secret itself. Errors also: kResourceExhausted.
+  Result<SecretBytes> EndSecret();
 
  private:
   crypto_generichash_state state_{};

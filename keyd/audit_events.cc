@@ -28,7 +28,7 @@ Event KeyEvent(EventKind kind, uint32_t caller, const KeyRecord& key, uint32_t v
   if (version != 0) event.detail.push_back({"version", uint64_t{version}});
   event.detail.push_back({"algorithm", SafeText(Name(key.algorithm))});
   event.detail.push_back({"custody", SafeText(Name(key.custody))});
-  event.detail.push_back({"custodian", SafeText(key.custodian)});
+  if (!key.custodian.empty()) event.detail.push_back({"custodian", SafeText(key.custodian)});
   return event;
 }
 

@@ -8,7 +8,7 @@ namespace keyward {
 
 Result<Ed25519Pair> PairOfSeed(const SecretBytes& seed) {
   if (seed.size() != crypto_sign_SEEDBYTES) {
-    return Fail(ErrorCode::kDataCorrupt, "the sealed key is not the one that was recorded");
+    return Fail(ErrorCode::kDataCorrupt, "the key's seed is not the one that was recorded");
   }
   KEYWARD_ASSIGN(SecretBytes secret, SecretBytes::Create(crypto_sign_SECRETKEYBYTES));
   std::array<uint8_t, crypto_sign_PUBLICKEYBYTES> public_half{};

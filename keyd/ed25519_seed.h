@@ -1,4 +1,4 @@
-// The pair of a sealed Ed25519 key, from its seed.
+// The pair of a sealed or derived Ed25519 key, from its seed.
 #pragma once
 
 #include "core/public_key.h"

@@ -80,6 +80,8 @@ Result<void> Journal::Note(const Store::Change& change) {
   return store_.Commit(change, Store::Epoch::kStays);
 }
 
+Result<void> Journal::Settle() { return Note(NoChange); }
+
 void Journal::Resume() {
   if (!owed_ || current_) return;
   // A commit of its own, since changes written meanwhile share the epoch that is confirmed first.

@@ -49,6 +49,9 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void CommitRegardless(Store::Change change, Event event, Done done);
   // What may be lost without harm; confirmed by nobody. Errors: the store's.
   Result<void> Note(const Store::Change& change);
+  // A commit whose last step failed may be whole on disk all the same, and the next start would
+  // take it for one that held. Another commit takes its place. Errors: the store's.
+  Result<void> Settle();
   // The hardware serves again: confirms what it owes.
   void Resume();
   // Writes down how far the audit log has come, when that has changed. Errors: the store's.

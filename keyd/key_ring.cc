@@ -5,6 +5,7 @@
 
 #include "keyd/ask.h"
 #include "keyd/audit_events.h"
+#include "keyd/derived_key.h"
 #include "keyd/log.h"
 
 namespace keyward {
@@ -28,9 +29,14 @@ Result<void> DestroyOn(Signer& signer, const std::vector<KeyReference>& referenc
 }
 
 Result<void> CheckCustody(const KeyRecord& key) {
-  if (key.custody == Custody::kSealed && key.algorithm != Algorithm::kEd25519) {
+  if (key.custody != Custody::kHardware && key.algorithm != Algorithm::kEd25519) {
     return Fail(ErrorCode::kNotSupported,
-                "custody 'sealed' is for ed25519; make this key with custody 'hardware'");
+                "custody '" + std::string(Name(key.custody)) +
+                    "' is for ed25519; make this key with custody 'hardware'");
+  }
+  if (key.custody == Custody::kDerived && !key.custodian.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "a derived key is made of the master key and has no custodian; name none");
   }
   return {};
 }
@@ -127,7 +133,7 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
   for (const VersionRecord& version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key
-    CustodianPool& pool = ConfiguredOrNot(key.custodian);
+    KeySource source = SourceOf(key);
     clock_.NotBefore(std::max(version.created, version.activated.value_or(version.created)));
     if (version.state == VersionState::kPending && version.spki.empty()) {
       remains_->Note(version, key.custodian);
@@ -135,7 +141,7 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
     Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
-    entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), pool));
+    entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), std::move(source)));
   }
   return {};
 }
@@ -163,6 +169,11 @@ CustodianPool& KeyRing::ConfiguredOrNot(const std::string& custodian) {
         pool->Status().failure->message());
   }
   return *pool;
+}
+
+KeySource KeyRing::SourceOf(const KeyRecord& key) {
+  if (key.custody == Custody::kDerived) return parts_.transport_key;
+  return &ConfiguredOrNot(key.custodian);
 }
 
 std::unexpected<Error> KeyRing::Refuse(const Request& request, const std::string& name, Error why) {
@@ -277,13 +288,18 @@ void KeyRing::Retire(const std::string& name, uint32_t version, uint32_t caller,
       });
 }
 
-Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
+VersionRecord KeyRing::NextOf(KeyRecord& key) {
   VersionRecord version{};
   version.key = key.name;
   version.number = key.next_version++;
   version.state = VersionState::kPending;
   version.created = clock_.Now();
   parts_.rng.Fill(version.id);
+  return version;
+}
+
+Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
+  VersionRecord version = NextOf(key);
   KEYWARD_TRY(
       parts_.journal.Note([&](StoreWriter& store) { return store.AnnounceVersion(key, version); }));
   if (const auto known = keys_.find(key.name); known != keys_.end()) {
@@ -292,23 +308,27 @@ Result<VersionRecord> KeyRing::Announce(KeyRecord& key) {
   return version;
 }
 
+Result<void> KeyRing::CheckCanMake(const KeyRecord& key) const {
+  const CustodianPool* const pool = PoolOf(key.custodian);
+  if (key.custody != Custody::kDerived && (pool == nullptr || !pool->configured())) {
+    return Fail(ErrorCode::kNotSupported, "security.yaml configures no such custodian");
+  }
+  if (in_progress_.contains(key.name)) return Fail(ChangeInProgress());
+  // Before the hardware makes what the full disk would then have it remove.
+  return parts_.journal.trail().CheckRoom();
+}
+
 void KeyRing::MakeVersion(KeyRecord key, Then then, const Request& request,
                           const VersionDone& done) {
-  CustodianPool* pool = PoolOf(key.custodian);
-  if (pool == nullptr || !pool->configured()) {
-    return done(Refuse(request, key.name,
-                       {ErrorCode::kNotSupported, "security.yaml configures no such custodian"}));
+  if (const Result<void> can = CheckCanMake(key); !can) {
+    return done(Refuse(request, key.name, can.error()));
   }
-  if (in_progress_.contains(key.name)) return done(Refuse(request, key.name, ChangeInProgress()));
-  // Before the hardware makes what the full disk would then have it remove.
-  if (const Result<void> room = parts_.journal.trail().CheckRoom(); !room) {
-    return done(Refuse(request, key.name, room.error()));
-  }
+  if (key.custody == Custody::kDerived) return MakeDerived(std::move(key), then, request, done);
   const Result<VersionRecord> version = Announce(key);
   if (!version) return done(Refuse(request, key.name, version.error()));
   in_progress_[key.name] = false;
   Ask<GeneratedKey>(
-      *pool, request.caller, parts_.post,
+      *PoolOf(key.custodian), request.caller, parts_.post,
       [key, id = version->id, rng = &parts_.rng](Custodian& custodian) {
         return GenerateOn(custodian, key, id, *rng);
       },
@@ -319,6 +339,16 @@ void KeyRing::MakeVersion(KeyRecord key, Then then, const Request& request,
         }
         done(Fail(SealedMeanwhile()));
       });
+}
+
+// No hardware could be left with something of it, so it is not announced: one commit has it all.
+void KeyRing::MakeDerived(KeyRecord key, Then then, const Request& request,
+                          const VersionDone& done) {
+  const VersionRecord version = NextOf(key);
+  in_progress_[key.name] = false;
+  OnGenerated(key, version, then, request,
+              GenerateDerivedKey(*parts_.transport_key, key.name, version.number, parts_.rng),
+              done);
 }
 
 void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then,
@@ -337,8 +367,9 @@ void KeyRing::OnGenerated(const KeyRecord& key, VersionRecord version, Then then
     version.activated = clock_.Now();
   }
   parts_.journal.Commit(
-      [this, version, retire_at](StoreWriter& store) -> Result<void> {
+      [this, key, version, retire_at](StoreWriter& store) -> Result<void> {
         if (in_progress_.at(version.key)) return RevokedMeanwhile();
+        if (key.custody == Custody::kDerived) KEYWARD_TRY(store.AnnounceVersion(key, version));
         KEYWARD_TRY(store.RecordMade(version));
         if (!version.activated) return {};
         return store.ActivateVersion(version, *version.activated, retire_at);
@@ -361,7 +392,7 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
   entry.record = key;  // a destroyed one may have been of another kind
   VersionRecord pending = version;
   pending.state = VersionState::kPending;
-  const auto added = std::make_shared<KeyVersion>(key, pending, public_key, *PoolOf(key.custodian));
+  const auto added = std::make_shared<KeyVersion>(key, pending, public_key, SourceOf(key));
   entry.Add(added);
   if (version.activated && !in_progress_.at(key.name)) {
     return OnActivated(key.name, added, *version.activated, retire_at, outcome, done);
@@ -376,9 +407,16 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
 }
 
 // A custodian that failed removed what it made, unless it went away; one whose work came too late
-// has it still. The sweep asks it before the announcement is forgotten.
+// has it still. The sweep asks it before the announcement is forgotten. A derived version is
+// nowhere but in the store, if at all.
 void KeyRing::GiveUp(const KeyRecord& key, const VersionRecord& version) {
   in_progress_.erase(key.name);
+  if (key.custody == Custody::kDerived) {
+    if (const Result<void> settled = parts_.journal.Settle(); !settled) {
+      LogError("settling a key that was not made", settled.error());
+    }
+    return;
+  }
   remains_->Note(version, key.custodian);
   remains_->Sweep(*PoolOf(key.custodian));
 }
@@ -447,6 +485,9 @@ void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t
     if (version == 0) unrecorded = remains_->Of(name);
   }
   in_progress_[name] = false;
+  if (found->record.custody == Custody::kDerived) {
+    return OnDestroyed(name, version, caller, done);  // the salt goes, and with it the seed
+  }
   Ask<void>(
       *PoolOf(found->record.custodian), caller, parts_.post,
       [references, unrecorded](Custodian& custodian) {

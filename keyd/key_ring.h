@@ -67,6 +67,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
     Post post;
     RotationRulesOf rules;
     std::function<void(const VersionChange&)> changed;  // told after a version changed its state
+    std::shared_ptr<const SecretBytes> transport_key;   // Subkey::kTransport
   };
   // Takes the keys of `state`. For a custodian that has some and is not configured it adds a pool
   // that takes no task: such keys are seen, revoked, and used for nothing. Errors: kDataCorrupt.
@@ -79,8 +80,9 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   const std::map<std::string, Key, std::less<>>& keys() const { return keys_; }
 
   // The first version of a key, active; of a name whose key was destroyed, a further one. Errors:
-  // kAlreadyExists, kNotSupported, kBusy (also while the custodian has not removed what a failed
-  // generation of that name left), the custodian's and the journal's.
+  // kAlreadyExists, kNotSupported, kInvalidArgument (a custodian for custody derived), kBusy (also
+  // while the custodian has not removed what a failed generation of that name left), the
+  // custodian's and the journal's.
   void Generate(const KeyRecord& key, uint32_t caller, const VersionDone& done);
   // A new version that waits beside the active one. Errors: kNotFound, kAlreadyExists (one waits
   // already), kRevoked (the whole key was, before its new version was made; that one is removed),
@@ -133,9 +135,14 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   Result<void> Adopt(const StoredState& state);
   // Null also when it is destroyed.
   const Key* FindLiving(std::string_view name) const;
-  // Writes a pending version down, and counts `key.next_version` on.
+  // Counts `key.next_version` on.
+  VersionRecord NextOf(KeyRecord& key);
+  // Writes that version down, pending.
   Result<VersionRecord> Announce(KeyRecord& key);
+  // Errors: kNotSupported, kBusy, kIo, kResourceExhausted.
+  Result<void> CheckCanMake(const KeyRecord& key) const;
   void MakeVersion(KeyRecord key, Then then, const Request& request, const VersionDone& done);
+  void MakeDerived(KeyRecord key, Then then, const Request& request, const VersionDone& done);
   // The error of a request that came to nothing before the journal had it, which tells all others.
   std::unexpected<Error> Refuse(const Request& request, const std::string& name, Error why);
   // Each takes the change one step on, and ends in `done`.
@@ -153,6 +160,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void Tell(const KeyVersion& version) const;
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
+  KeySource SourceOf(const KeyRecord& key);
   WallTime GraceFromNow(std::string_view key) const;
 
   Parts parts_;

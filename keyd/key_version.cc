@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "keyd/derived_key.h"
 #include "keyd/ed25519_seed.h"
 
 namespace keyward {
@@ -23,12 +24,11 @@ Result<GeneratedKey> GenerateSealedKey(Custodian& custodian, const std::string& 
   return GeneratedKey{std::move(blob), std::move(pair.public_key)};
 }
 
-KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key,
-                       CustodianPool& pool)
+KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key, KeySource source)
     : key_(std::move(key)),
       record_(std::move(record)),
       public_key_(std::move(public_key)),
-      pool_(pool),
+      source_(std::move(source)),
       state_(record_.state),
       uses_(record_.uses),
       activated_(record_.activated),
@@ -38,34 +38,45 @@ KeyVersion::KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key
 Result<void> KeyVersion::WithSigner(uint32_t caller,
                                     std::function<void(Result<SignFunction>)> task) {
   KEYWARD_TRY(CheckUsable());
-  auto self = shared_from_this();
-  if (key_.custody == Custody::kSealed && IsUnsealed()) {
-    task(SignFunction([self](ByteView message) { return self->SignUnsealed(message); }));
+  if (IsUnsealed()) {
+    task(Unsealed());
     return {};
   }
-  return pool_.Submit(
-      caller, [self, task = std::move(task)](Result<Custodian*> custodian) -> Result<void> {
-        if (!custodian) {
-          task(Fail(custodian.error()));
-          return Fail(custodian.error());
-        }
-        if (self->key_.custody == Custody::kSealed) {
-          Result<void> unsealed = self->Unseal(**custodian);
-          if (!unsealed) {
-            task(Fail(unsealed.error()));
-            return unsealed;
-          }
-          task(SignFunction([self](ByteView message) { return self->SignUnsealed(message); }));
-          return {};
-        }
-        Result<void> health;
-        task(SignFunction([&](ByteView message) -> Result<Bytes> {
-          Result<Bytes> signature = self->SignInHardware(**custodian, message);
-          if (!signature) health = Fail(signature.error());
-          return signature;
-        }));
-        return health;
-      });
+  if (CustodianPool* const* pool = std::get_if<CustodianPool*>(&source_)) {
+    return WithCustodian(**pool, caller, std::move(task));
+  }
+  const Result<void> derived =
+      Derive(std::get<std::weak_ptr<const SecretBytes>>(source_).lock().get());
+  task(derived ? Result<SignFunction>(Unsealed()) : Fail(derived.error()));
+  return {};
+}
+
+Result<void> KeyVersion::WithCustodian(CustodianPool& pool, uint32_t caller,
+                                       std::function<void(Result<SignFunction>)> task) {
+  auto self = shared_from_this();
+  return pool.Submit(caller,
+                     [self, task = std::move(task)](Result<Custodian*> custodian) -> Result<void> {
+                       if (!custodian) {
+                         task(Fail(custodian.error()));
+                         return Fail(custodian.error());
+                       }
+                       if (self->key_.custody == Custody::kSealed) {
+                         Result<void> unsealed = self->Unseal(**custodian);
+                         if (!unsealed) {
+                           task(Fail(unsealed.error()));
+                           return unsealed;
+                         }
+                         task(self->Unsealed());
+                         return {};
+                       }
+                       Result<void> health;
+                       task(SignFunction([&](ByteView message) -> Result<Bytes> {
+                         Result<Bytes> signature = self->SignInHardware(**custodian, message);
+                         if (!signature) health = Fail(signature.error());
+                         return signature;
+                       }));
+                       return health;
+                     });
 }
 
 void KeyVersion::Activate(WallTime now) {
@@ -148,9 +159,20 @@ Result<void> KeyVersion::Unseal(Custodian& custodian) {
   if (IsUnsealed()) return {};
   KEYWARD_ASSIGN(const SecretBytes seed,
                  custodian.sealer().Unseal(record_.reference, SealContext(key_.name, id())));
+  return Take(seed);
+}
+
+Result<void> KeyVersion::Derive(const SecretBytes* transport_key) {
+  if (transport_key == nullptr) return Fail(ErrorCode::kSealed, "the service is sealed");
+  KEYWARD_ASSIGN(const SecretBytes seed,
+                 DeriveSeed(*transport_key, key_.name, number(), record_.reference));
+  return Take(seed);
+}
+
+Result<void> KeyVersion::Take(const SecretBytes& seed) {
   KEYWARD_ASSIGN(Ed25519Pair pair, PairOfSeed(seed));
   if (pair.public_key != public_key_) {
-    return Fail(ErrorCode::kDataCorrupt, "the sealed key is not the one that was recorded");
+    return Fail(ErrorCode::kDataCorrupt, "the key's seed is not the one that was recorded");
   }
   const std::lock_guard lock(mutex_);
   KEYWARD_TRY(CheckUsable());  // a revocation in between must find nothing to wipe later
@@ -161,6 +183,10 @@ Result<void> KeyVersion::Unseal(Custodian& custodian) {
 bool KeyVersion::IsUnsealed() {
   const std::lock_guard lock(mutex_);
   return !unsealed_.empty();
+}
+
+SignFunction KeyVersion::Unsealed() {
+  return [self = shared_from_this()](ByteView message) { return self->SignUnsealed(message); };
 }
 
 Result<void> KeyVersion::CheckUsable() const {

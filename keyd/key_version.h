@@ -9,6 +9,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <variant>
 
 #include "core/public_key.h"
 #include "core/secret_bytes.h"
@@ -20,15 +21,20 @@ namespace keyward {
 // Signs a whole message with a key version. Errors: kRevoked, and the custodian's.
 using SignFunction = std::function<Result<Bytes>(ByteView message)>;
 
+// Where a version has its private half from: the custodian that keeps it or opens it, or, custody
+// derived, Subkey::kTransport, which is gone once the service is sealed.
+using KeySource = std::variant<CustodianPool*, std::weak_ptr<const SecretBytes>>;
+
 // Any thread may call. The private half is in the custodian (custody hardware), or in this object's
-// secret memory from its first use until it is revoked (custody sealed).
+// secret memory from its first use until it is revoked (custody sealed and derived).
 class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
  public:
-  KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key, CustodianPool& pool);
+  // What `source` points to outlives it, but for the subkey.
+  KeyVersion(KeyRecord key, VersionRecord record, PublicKey public_key, KeySource source);
 
   // Runs `task` where this version can sign: on a thread of the custodian, or at once on the
-  // calling thread when the private half is unsealed already. Errors: kBusy, kRevoked; then `task`
-  // never runs.
+  // calling thread when the private half is unsealed already, or is derived, which takes
+  // microseconds. Errors: kBusy, kRevoked; then `task` never runs.
   Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
 
   // pending -> active.
@@ -68,20 +74,25 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
   std::optional<WallTime> revoked() const;    // also when it was destroyed afterwards
   const Bytes& reference() const { return record_.reference; }
   const PublicKey& public_key() const { return public_key_; }
-  CustodianPool& pool() const { return pool_; }
 
  private:
   Result<Bytes> SignInHardware(Custodian& custodian, ByteView message);
   Result<Bytes> SignUnsealed(ByteView message);
   Result<void> Unseal(Custodian& custodian);
+  Result<void> Derive(const SecretBytes* transport_key);
+  // Takes the seed of the pair into use.
+  Result<void> Take(const SecretBytes& seed);
   bool IsUnsealed();
+  SignFunction Unsealed();
+  Result<void> WithCustodian(CustodianPool& pool, uint32_t caller,
+                             std::function<void(Result<SignFunction>)> task);
   // Ends all use: whoever signs just now is waited for.
   void End(VersionState state);
 
   const KeyRecord key_;
   const VersionRecord record_;
   const PublicKey public_key_;
-  CustodianPool& pool_;
+  const KeySource source_;
   std::atomic<VersionState> state_;
   std::atomic<bool> sealed_ = false;
   std::shared_mutex releasing_;  // held alone to revoke

@@ -16,6 +16,7 @@ enum class Subkey : uint64_t {
   kWrapping = 2,
   kToken = 3,
   kAudit = 4,       // the MAC of the file `audit-tail`
+  kTransport = 5,   // what the seeds of derived keys are made of
   kCheck = 6,       // not secret: shows which master key something belongs to
   kBackup = 7,      // tells backups of this service from others
   kSecondSeal = 8,  // the MAC of the file `master-key.second`

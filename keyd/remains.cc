@@ -26,10 +26,8 @@ void Remains::Sweep(CustodianPool& pool) {
     if (one.custodian == pool.name() && !one.being_swept) ids.push_back(id);
   }
   if (ids.empty()) return;
-  // A commit whose last step failed may be whole on disk all the same, with a version that the next
-  // start would take for an active one. Another commit takes its place before the key goes.
-  const Result<void> settled = journal_.Note([](StoreWriter&) -> Result<void> { return {}; });
-  if (!settled) return;  // until the next time that the custodian serves
+  // Before the key goes: no start may find a version of it.
+  if (!journal_.Settle()) return;  // until the next time that the custodian serves
   for (const KeyId& id : ids) left_.at(id).being_swept = true;
   Ask<void>(
       pool, 0, post_,

@@ -19,7 +19,7 @@ struct KeyRecord {
   std::string name;
   Algorithm algorithm;
   Custody custody;
-  std::string custodian;  // "hsm", "tpm"
+  std::string custodian;  // "hsm", "tpm"; custody derived: empty
   uint32_t next_version;  // the number that the next version gets
 };
 
@@ -28,8 +28,9 @@ struct VersionRecord {
   uint32_t number;  // from 1, never used again
   KeyId id;
   VersionState state;
-  Bytes spki;       // empty until the custodian has made it
-  Bytes reference;  // custody hardware: the KeyReference; sealed: the Sealer's blob
+  Bytes spki;  // empty until the custodian has made it
+  // Custody hardware: the KeyReference; sealed: the Sealer's blob; derived: the salt.
+  Bytes reference;
   WallTime created;
   std::optional<WallTime> activated = std::nullopt;  // when it became the active one
   std::optional<WallTime> retire_at = std::nullopt;  // retiring: when its grace period ends

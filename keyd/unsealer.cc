@@ -244,6 +244,7 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
   KEYWARD_ASSIGN(SecretBytes token_key, master.Derive(Subkey::kToken));
   KEYWARD_ASSIGN(SecretBytes tail_key, master.Derive(Subkey::kAudit));
+  KEYWARD_ASSIGN(SecretBytes transport_key, master.Derive(Subkey::kTransport));
   KEYWARD_ASSIGN(std::unique_ptr<Store> store,
                  Store::Open(directory_ / kStateFile, std::move(keys), daemon_.rng));
   KEYWARD_TRY(CheckEpoch(store->epoch(), released.counter));
@@ -267,7 +268,8 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
                         rules,
                         changed,
                         {std::move(backup_key), record_.check, record_.custodian},
-                        std::make_shared<const SecretBytes>(std::move(token_key))});
+                        std::make_shared<const SecretBytes>(std::move(token_key)),
+                        std::make_shared<const SecretBytes>(std::move(transport_key))});
 }
 
 audit::Event Unsealer::Beginning() const {

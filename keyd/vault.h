@@ -41,6 +41,7 @@ class Vault {
     std::function<void(const VersionChange&)> version_changed;
     BackupIdentity backup = {};
     std::shared_ptr<const SecretBytes> token_key = nullptr;  // Subkey::kToken
+    std::shared_ptr<const SecretBytes> transport_key;        // Subkey::kTransport
   };
   // Errors: kDataCorrupt, kIo.
   static Result<std::unique_ptr<Vault>> Create(Parts parts);
@@ -57,6 +58,8 @@ class Vault {
   const BackupIdentity& backup() const { return backup_; }
   // For who must not have it longer than the vault.
   std::weak_ptr<const SecretBytes> token_key() const { return token_key_; }
+  // For what goes with the vault.
+  const SecretBytes& transport_key() const { return *transport_key_; }
   // What is on disk, and its epoch. Errors: kIo, kDataCorrupt.
   Result<StoredState> Load() { return store_->Load(); }
   // Sets disk space aside for revocations, where some is missing.
@@ -68,6 +71,7 @@ class Vault {
 
   BackupIdentity backup_;
   std::shared_ptr<const SecretBytes> token_key_;
+  std::shared_ptr<const SecretBytes> transport_key_;
   std::unique_ptr<Store> store_;
   std::shared_ptr<Journal> journal_;
   std::unique_ptr<Registry> registry_;

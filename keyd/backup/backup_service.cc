@@ -26,11 +26,12 @@ std::string HostName() {
   return name.data();
 }
 
-// What is still being made is in no backup, and neither is what a sealed version is sealed as.
+// What is still being made is in no backup, and neither is what a sealed version is sealed as, or a
+// derived one derived with.
 StoredState ForBackup(StoredState state) {
-  std::set<std::string> sealed;
+  std::set<std::string> in_hardware;
   for (const KeyRecord& key : state.keys) {
-    if (key.custody == Custody::kSealed) sealed.insert(key.name);
+    if (key.custody == Custody::kHardware) in_hardware.insert(key.name);
   }
   std::erase_if(state.versions, [](const VersionRecord& version) {
     return version.spki.empty();  // announced, and not made yet
@@ -38,7 +39,7 @@ StoredState ForBackup(StoredState state) {
   std::set<std::string> with_versions;
   for (VersionRecord& version : state.versions) {
     with_versions.insert(version.key);
-    if (sealed.contains(version.key)) version.reference.clear();
+    if (!in_hardware.contains(version.key)) version.reference.clear();
   }
   std::erase_if(state.keys,
                 [&](const KeyRecord& key) { return !with_versions.contains(key.name); });
@@ -89,7 +90,7 @@ void BackupService::Create(ByteView pem, uint32_t caller,
                                                           .master = (*vault)->backup().master,
                                                           .state = ForBackup(*state)}});
   daemon_.rng.Fill(draft->manifest.id);
-  GatherSecrets({daemon_.pools, daemon_.post, caller}, *state,
+  GatherSecrets({daemon_.pools, daemon_.post, caller, (*vault)->transport_key()}, *state,
                 [this, draft, done](const Result<Secrets>& secrets) {
                   if (!secrets) return done(Fail(secrets.error()));
                   Fill(draft, *secrets, done);

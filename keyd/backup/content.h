@@ -17,7 +17,7 @@ namespace keyward::backup {
 
 using BackupId = std::array<uint8_t, 16>;
 using BackupDigest = std::array<uint8_t, 32>;
-// Private halves of sealed keys, by version: an Ed25519 seed, 32 bytes.
+// Private halves of sealed and derived keys, by version: an Ed25519 seed, 32 bytes.
 using Secrets = std::map<KeyId, SecretBytes>;
 
 // All of a backup that is no secret.
@@ -30,7 +30,7 @@ struct Manifest {
   std::string keyd;    // version
   std::string master;  // custodian of the master key
   // Without versions that are still being made. The reference of a hardware version is the
-  // custodian's, in case this very hardware is there at a restore; that of a sealed one is empty.
+  // custodian's, in case this very hardware is there at a restore; that of any other is empty.
   StoredState state;
 };
 

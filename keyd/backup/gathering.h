@@ -1,4 +1,5 @@
-// Has the custodians open every sealed key that can sign, one after the other.
+// Has the custodians open every sealed key that can sign, one after the other, and derives the
+// seeds of derived ones.
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@ struct GatheringParts {
   KeyRingPools& pools;
   KeyRing::Post post;
   uint32_t caller;
+  const SecretBytes& transport_key;  // is needed during the call alone
 };
 
 // Belongs to the bus thread. Other callers' work goes in between. `done` is called once. Errors:

@@ -68,6 +68,14 @@ Result<std::string> ReadCustodian(Reader& in) {
   return name;
 }
 
+// A derived key has none.
+Result<std::string> ReadCustodianOf(Reader& in, Custody custody) {
+  if (custody != Custody::kDerived) return ReadCustodian(in);
+  KEYWARD_ASSIGN(std::string name, ReadText(in));
+  if (!name.empty()) return NoManifest("the custodian of a derived key");
+  return name;
+}
+
 Result<WallTime> ReadTime(Reader& in) {
   KEYWARD_ASSIGN(const uint64_t time, in.Integer<uint64_t>());
   constexpr uint64_t kYear9999 = 253'402'300'800'000;  // whatever prints it has four digits
@@ -93,15 +101,15 @@ Result<KeyRecord> ReadKey(Reader& in) {
   KEYWARD_ASSIGN(key.name, ReadName(in));
   KEYWARD_ASSIGN(const std::string algorithm, ReadText(in));
   KEYWARD_ASSIGN(const std::string custody, ReadText(in));
-  KEYWARD_ASSIGN(key.custodian, ReadCustodian(in));
-  KEYWARD_ASSIGN(key.next_version, in.Integer<uint32_t>());
   const std::optional<Algorithm> known_algorithm = AlgorithmFromName(algorithm);
   const std::optional<Custody> known_custody = CustodyFromName(custody);
   if (!known_algorithm || !known_custody) return NoManifest("an algorithm or custody");
   key.algorithm = *known_algorithm;
   key.custody = *known_custody;
-  if (key.custody == Custody::kSealed && key.algorithm != Algorithm::kEd25519) {
-    return NoManifest("a sealed key of another algorithm");
+  KEYWARD_ASSIGN(key.custodian, ReadCustodianOf(in, key.custody));
+  KEYWARD_ASSIGN(key.next_version, in.Integer<uint32_t>());
+  if (key.custody != Custody::kHardware && key.algorithm != Algorithm::kEd25519) {
+    return NoManifest("a sealed or derived key of another algorithm");
   }
   return key;
 }

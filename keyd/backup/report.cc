@@ -59,7 +59,8 @@ Json PeersJson(const std::vector<PeerRecord>& peers) {
 Json RestorationJson(const Restoration& restoration) {
   Json sealed = Json::array();
   for (const KeyRecord& key : restoration.state.keys) {
-    sealed.push_back({{"name", key.name}, {"custodian", key.custodian}});
+    sealed.push_back(
+        {{"name", key.name}, {"custody", Name(key.custody)}, {"custodian", key.custodian}});
   }
   Json left_out = Json::array();
   for (const VersionRecord& version : restoration.left_out) {

@@ -59,8 +59,8 @@ class Restorer {
     for (const KeyRecord& key : from.keys) {
       const auto found = versions.find(key.name);
       if (found == versions.end()) continue;
-      KEYWARD_TRY(key.custody == Custody::kSealed ? AddSealed(key, found->second)
-                                                  : AddHardware(key, found->second));
+      KEYWARD_TRY(key.custody == Custody::kHardware ? AddHardware(key, found->second)
+                                                    : AddSealed(key, found->second));
     }
     AddModules();
     to_.state.peers = from.peers;
@@ -73,6 +73,7 @@ class Restorer {
     const Result<CustodianPool*> same = PoolOf(pools_, key.custodian);
     CustodianPool& pool = same ? **same : master_;
     key.custodian = pool.name();
+    key.custody = Custody::kSealed;
     for (const VersionRecord* from : versions) {
       VersionRecord version = *from;
       const auto secret = content_.secrets.find(version.id);
@@ -152,14 +153,14 @@ Result<Bytes> SealAndOpen(Custodian& custodian, const SecretBytes& secret, const
 }
 
 Result<void> CheckPairs(const Manifest& manifest, const Secrets& secrets) {
-  std::set<std::string> sealed;
+  std::set<std::string> in_hardware;
   for (const KeyRecord& key : manifest.state.keys) {
-    if (key.custody == Custody::kSealed) sealed.insert(key.name);
+    if (key.custody == Custody::kHardware) in_hardware.insert(key.name);
   }
   size_t pairs = 0;
   for (const VersionRecord& version : manifest.state.versions) {
     const auto secret = secrets.find(version.id);
-    const bool needed = CanSign(version) && sealed.contains(version.key);
+    const bool needed = CanSign(version) && !in_hardware.contains(version.key);
     if (needed != (secret != secrets.end())) {
       return Fail(ErrorCode::kMalformed,
                   "the backup lacks the private half of key '" + version.key + "'");

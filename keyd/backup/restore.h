@@ -9,9 +9,9 @@
 
 namespace keyward::backup {
 
-// That each sealed version which can sign, now or once it is activated, has its private half in the
-// backup, that each of those belongs to its public half, and that there are no others. Errors:
-// kMalformed, kDataCorrupt.
+// That each sealed or derived version which can sign, now or once it is activated, has its private
+// half in the backup, that each of those belongs to its public half, and that there are no others.
+// Errors: kMalformed, kDataCorrupt.
 Result<void> CheckPairs(const Manifest& manifest, const Secrets& secrets);
 
 // Whether the version signs, or will once it is activated.
@@ -29,10 +29,12 @@ struct Restoration {
 };
 
 // Seals the private halves anew: each with a custodian of the kind that it had, where security.yaml
-// configures one, else with `master`; and opens what was sealed, to see that it can. Hardware keys
-// stay where this very hardware signs with them, as after the loss of a disk; else they come back
-// as destroyed, and the modules that they identified are not enrolled any more. Nothing is left in
-// the hardware. Blocks. Errors: kConfiguration (no `master`), the custodians', CheckPairs'.
+// configures one, else with `master`, and so the derived ones, which another master key cannot make
+// again and which are sealed keys from here on; and opens what was sealed, to see that it can.
+// Hardware keys stay where this very hardware signs with them, as after the loss of a disk; else
+// they come back as destroyed, and the modules that they identified are not enrolled any more.
+// Nothing is left in the hardware. Blocks. Errors: kConfiguration (no `master`), the custodians',
+// CheckPairs'.
 Result<Restoration> SealAnew(const Content& content, KeyRingPools& pools,
                              const std::string& master);
 

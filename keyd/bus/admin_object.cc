@@ -22,7 +22,9 @@ Result<KeyRecord> ParseKey(std::string name, std::string_view algorithm_name,
                 "the algorithm is ed25519, ecdsa-p256, ecdsa-p384 or rsa-pss-2048");
   }
   const std::optional<Custody> custody = CustodyFromName(custody_name);
-  if (!custody) return Fail(ErrorCode::kInvalidArgument, "custody is 'hardware' or 'sealed'");
+  if (!custody) {
+    return Fail(ErrorCode::kInvalidArgument, "custody is 'hardware', 'sealed' or 'derived'");
+  }
   return KeyRecord{std::move(name), *algorithm, *custody, std::move(custodian), 1};
 }
 

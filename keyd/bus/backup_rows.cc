@@ -22,7 +22,7 @@ HeldRows HeldBy(const backup::Manifest& manifest) {
   const auto keys = KeysOf(manifest);
   HeldRows rows;
   for (const VersionRecord& version : manifest.state.versions) {
-    if (!backup::CanSign(version) || keys.at(version.key)->custody != Custody::kSealed) continue;
+    if (!backup::CanSign(version) || keys.at(version.key)->custody == Custody::kHardware) continue;
     rows.emplace_back(version.key, version.number);
   }
   return rows;

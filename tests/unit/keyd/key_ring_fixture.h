@@ -53,7 +53,8 @@ class KeyRingFixture : public ::testing::Test {
                                       .rng = rng_,
                                       .post = [this](auto work) { posts_->Post(std::move(work)); },
                                       .rules = [this](std::string_view) { return rules_; },
-                                      .changed = [this](const VersionChange& c) { Note(c); }},
+                                      .changed = [this](const VersionChange& c) { Note(c); },
+                                      .transport_key = transport_key_},
                                      Stored()));
     ring_ = owned_ring_.get();
     schedule_.emplace(*ring_, stored_.journal(), clock_,
@@ -62,6 +63,9 @@ class KeyRingFixture : public ::testing::Test {
 
   static KeyRecord Hardware(const std::string& name) {
     return {name, Algorithm::kEcdsaP256, Custody::kHardware, "hsm", 1};
+  }
+  static KeyRecord Derived(const std::string& name) {
+    return {name, Algorithm::kEd25519, Custody::kDerived, "", 1};
   }
   static KeyRecord Sealed(const std::string& name) {
     return {name, Algorithm::kEd25519, Custody::kSealed, "hsm", 1};
@@ -158,6 +162,8 @@ class KeyRingFixture : public ::testing::Test {
   std::unique_ptr<PostQueue> posts_;
   KeyRingPools pools_;
   policy::RotationRules rules_;
+  const std::shared_ptr<const SecretBytes> transport_key_ =
+      std::make_shared<const SecretBytes>(SecretBytes::Random(32, rng_).value());
   std::vector<std::string> changes_;  // "web 1 active"
   std::shared_ptr<KeyRing> owned_ring_;
   std::optional<RotationSchedule> schedule_;

@@ -13,15 +13,23 @@ using testing_support::IsOkAndHolds;
 
 class KeyRingTest : public KeyRingFixture {};
 
-// Behaviours that both custodies share.
+// Behaviours that all custodies share.
 class KeyRingCustodyTest : public KeyRingFixture, public ::testing::WithParamInterface<Custody> {
  protected:
   static KeyRecord Record() {
+    if (GetParam() == Custody::kDerived) return Derived("web");
     return GetParam() == Custody::kHardware ? Hardware("web") : Sealed("web");
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Custodies, KeyRingCustodyTest,
+                         ::testing::Values(Custody::kHardware, Custody::kSealed, Custody::kDerived),
+                         [](const auto& custody) { return std::string(Name(custody.param)); });
+
+// Of those whose making takes the hardware's time, in which something else can come.
+class KeyMadeByHardwareTest : public KeyRingCustodyTest {};
+
+INSTANTIATE_TEST_SUITE_P(Custodies, KeyMadeByHardwareTest,
                          ::testing::Values(Custody::kHardware, Custody::kSealed),
                          [](const auto& custody) { return std::string(Name(custody.param)); });
 
@@ -305,7 +313,7 @@ TEST_F(KeyRingTest, DestructionWithoutHardwareRevokesAndCanBeRepeated) {
   EXPECT_EQ(hardware_.KeyCount(), 0U);
 }
 
-TEST_P(KeyRingCustodyTest, AChangeDuringAnotherIsBusy) {
+TEST_P(KeyMadeByHardwareTest, AChangeDuringAnotherIsBusy) {
   ASSERT_OK(Generate(Record()));
   const Answer<VersionPtr> first;
   ring_->Rotate("web", kCaller, first);  // ends when posted work is run
@@ -314,7 +322,7 @@ TEST_P(KeyRingCustodyTest, AChangeDuringAnotherIsBusy) {
   EXPECT_OK(Rotate("web"));
 }
 
-TEST_P(KeyRingCustodyTest, ARevocationEndsARotationThatIsUnderWay) {
+TEST_P(KeyMadeByHardwareTest, ARevocationEndsARotationThatIsUnderWay) {
   ASSERT_OK(Generate(Record()));
   const Answer<VersionPtr> rotation;
   ring_->Rotate("web", kCaller, rotation);
@@ -352,7 +360,7 @@ TEST_P(KeyRingCustodyTest, ARevocationOfTheOldVersionLeavesARotationAlone) {
   EXPECT_EQ(ring_->Find("web")->active->Get().value(), second);
 }
 
-TEST_P(KeyRingCustodyTest, ADestructionDuringARotationRevokesAndCanBeRepeated) {
+TEST_P(KeyMadeByHardwareTest, ADestructionDuringARotationRevokesAndCanBeRepeated) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr first, Generate(Record()));
   const Answer<VersionPtr> rotation;
   ring_->Rotate("web", kCaller, rotation);

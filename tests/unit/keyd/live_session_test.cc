@@ -62,7 +62,7 @@ class LiveSessionTest : public ::testing::Test {
                       .spki = {},
                       .reference = {},
                       .created = {}},
-        std::move(public_key), pool_);
+        std::move(public_key), &pool_);
     session_ = std::make_shared<LiveSession>(SessionInfo{.id = 1,
                                                          .caller = {},
                                                          .module = "frontend",

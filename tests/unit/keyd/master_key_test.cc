@@ -28,6 +28,8 @@ TEST(MasterKeyTest, SubkeysAreThoseOfTheDocumentedKdf) {
                   "7caa90cbd8e7197bd225dea826ae0cdc06d6af887b7c945045050195546e3261"),
         std::pair(Subkey::kToken,
                   "e6114dbc4243d2ef3f4876086f1eb62cbecf86e55ec2b8c9975e33e87396d375"),
+        std::pair(Subkey::kTransport,
+                  "7d3754ff043c44837cb3534343c88d02cc66d448304e34c8ff0a6759476b73d4"),
         std::pair(Subkey::kBackup,
                   "1d0a95e2911cbc7ef1de59624f86444c7ea3e6b6c14d0da81e282100a8da3e40"),
         std::pair(Subkey::kCheck,

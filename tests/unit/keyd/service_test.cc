@@ -48,12 +48,23 @@ class ServiceTest : public KeyRingFixture {
     ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
     stored_.MoveAudit(disk_);
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
-    ASSERT_OK_AND_ASSIGN(
-        daemon_->vault,
-        Vault::Create({std::move(store), state, stored_.trail(), std::chrono::hours(1), epoch,
-                       confirm, "hsm", pools_, clock_, rng_, daemon_->post,
-                       [](std::string_view) { return policy::RotationRules(); },
-                       [](const VersionChange&) {}}));
+    ASSERT_OK_AND_ASSIGN(daemon_->vault,
+                         Vault::Create({std::move(store),
+                                        state,
+                                        stored_.trail(),
+                                        std::chrono::hours(1),
+                                        epoch,
+                                        confirm,
+                                        "hsm",
+                                        pools_,
+                                        clock_,
+                                        rng_,
+                                        daemon_->post,
+                                        [](std::string_view) { return policy::RotationRules(); },
+                                        [](const VersionChange&) {},
+                                        {},
+                                        nullptr,
+                                        transport_key_}));
     ring_ = &daemon_->vault->keys();
     registry_ = &daemon_->vault->registry();
   }

@@ -28,7 +28,7 @@ class SessionLifecycleTest : public ::testing::Test {
                                 .reference = made.reference,
                                 .created = clock_.Now()};
     const KeyRecord key{"identity", Algorithm::kEd25519, Custody::kHardware, "hsm", 2};
-    key_ = std::make_shared<KeyVersion>(key, version, made.public_key, pool_);
+    key_ = std::make_shared<KeyVersion>(key, version, made.public_key, &pool_);
     const MonotonicTime now = clock_.Monotonic();
     session_ = std::make_shared<LiveSession>(SessionInfo{.id = 1,
                                                          .caller = {1000, {}},

@@ -46,6 +46,14 @@ class SampleBackup {
     manifest_.state.keys.push_back({name, Algorithm::kEd25519, Custody::kSealed, "hsm", number});
     return *this;
   }
+  // The same of custody derived.
+  SampleBackup& AddDerived(const std::string& name, uint8_t first_id,
+                           const std::vector<VersionState>& states) {
+    AddSealed(name, first_id, states);
+    manifest_.state.keys.back().custody = Custody::kDerived;
+    manifest_.state.keys.back().custodian.clear();
+    return *this;
+  }
   // Of custody hardware, in the custodian's hands under `reference`.
   SampleBackup& AddHardware(const std::string& name, uint8_t id, const GeneratedKey& made,
                             const std::string& custodian = "hsm") {

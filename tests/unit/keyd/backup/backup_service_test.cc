@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "keyd/backup/restore.h"
+#include "policy/name_rules.h"
 #include "tests/unit/keyd/backup/recovery_pair.h"
 #include "tests/unit/keyd/key_ring_fixture.h"
 
@@ -46,21 +47,22 @@ class BackupServiceTest : public KeyRingFixture {
     stored_.MoveAudit(disk_);
     const auto confirm = [](uint64_t, const auto& done) { done({}); };
     ASSERT_OK_AND_ASSIGN(
-        daemon_->vault,
-        Vault::Create({std::move(store),
-                       state,
-                       stored_.trail(),
-                       std::chrono::hours(1),
-                       epoch,
-                       confirm,
-                       "hsm",
-                       pools_,
-                       clock_,
-                       rng_,
-                       daemon_->post,
-                       [](std::string_view) { return policy::RotationRules(); },
-                       [](const VersionChange&) {},
-                       {SecretBytes::Random(32, rng_).value(), Bytes(32, 4), "hsm"}}));
+        daemon_->vault, Vault::Create({std::move(store),
+                                       state,
+                                       stored_.trail(),
+                                       std::chrono::hours(1),
+                                       epoch,
+                                       confirm,
+                                       "hsm",
+                                       pools_,
+                                       clock_,
+                                       rng_,
+                                       daemon_->post,
+                                       [](std::string_view) { return policy::RotationRules(); },
+                                       [](const VersionChange&) {},
+                                       {SecretBytes::Random(32, rng_).value(), Bytes(32, 4), "hsm"},
+                                       nullptr,
+                                       transport_key_}));
     ring_ = &daemon_->vault->keys();
   }
   // What the hardware and the journal have still to say.
@@ -119,6 +121,22 @@ TEST_F(BackupServiceTest, HoldsEachSealedKeyThatCanSignAndTheRestWithoutPrivateH
   EXPECT_EQ(content.manifest.service, Bytes(32, 4));
   for (const VersionRecord& version : content.manifest.state.versions) {
     EXPECT_EQ(version.reference.empty(), version.key != "web") << version.key;
+  }
+}
+
+TEST_F(BackupServiceTest, HoldsTheSeedOfADerivedKeyAndNoSalt) {
+  OpenVault();
+  ASSERT_OK(Generate(Derived("frontend")));
+  ASSERT_OK(Rotate("frontend"));
+  ASSERT_OK(Generate(Derived("old")));
+  ASSERT_OK(Revoke("old", 0));
+  ASSERT_OK(Generate(Sealed("backend")));
+  ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> backup, Create());
+  ASSERT_OK_AND_ASSIGN(const Content content, Open(*backup));
+  EXPECT_OK(CheckPairs(content.manifest, content.secrets));
+  EXPECT_EQ(content.secrets.size(), 3U);
+  for (const VersionRecord& version : content.manifest.state.versions) {
+    EXPECT_EQ(version.reference.empty(), version.key != policy::kServiceKeyName) << version.key;
   }
 }
 

@@ -185,6 +185,25 @@ TEST_F(ForeignManifestTest, ASealedVersionHasNoReference) {
   EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
 }
 
+TEST_F(ForeignManifestTest, ADerivedKeyIsEd25519AndHasNoCustodianAndNoReference) {
+  sample_.AddDerived("telemetry", 60, {VersionState::kActive});
+  KeyRecord& key = state().keys.back();
+  ASSERT_OK_AND_ASSIGN(const backup::Content content, Read());
+  EXPECT_EQ(content.manifest.state.keys.back().custody, Custody::kDerived);
+  EXPECT_EQ(content.manifest.state.keys.back().custodian, "");
+  key.custodian = "hsm";
+  EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
+  key.custodian.clear();
+  key.custody = Custody::kSealed;
+  EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
+  key.custody = Custody::kDerived;
+  key.algorithm = Algorithm::kEcdsaP256;
+  EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
+  key.algorithm = Algorithm::kEd25519;
+  state().versions.back().reference = Bytes(32, 1);  // a salt
+  EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));
+}
+
 TEST_F(ForeignManifestTest, AModulesIdentityIsAKey) {
   state().modules[0].key = "nobody";
   EXPECT_THAT(Read(), FailsWith(ErrorCode::kMalformed));

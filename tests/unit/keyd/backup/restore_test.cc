@@ -75,6 +75,35 @@ TEST_F(RestoreTest, AKeyStaysWithItsKindOfHardware) {
   EXPECT_OK(Opened(here_, restored.state.versions[0]));
 }
 
+// Another master key makes other seeds of any salt.
+TEST_F(RestoreTest, ADerivedKeyBecomesASealedOneOfTheMasterKeysHardware) {
+  Configure("tpm", elsewhere_);
+  Configure("hsm", here_);
+  sample_.AddDerived("frontend", 10, {kDestroyed, kRetiring, kActive}).AddModule("web", "frontend");
+  ASSERT_OK_AND_ASSIGN(const Restoration restored, Restore("tpm"));
+  ASSERT_EQ(restored.state.keys.size(), 1U);
+  EXPECT_EQ(restored.state.keys[0].custody, Custody::kSealed);
+  EXPECT_EQ(restored.state.keys[0].custodian, "tpm");
+  EXPECT_EQ(restored.state.keys[0].next_version, 4U);
+  ASSERT_EQ(restored.state.versions.size(), 3U);
+  EXPECT_TRUE(restored.state.versions[0].reference.empty());
+  for (const size_t at : {1U, 2U}) {
+    const VersionRecord& version = restored.state.versions[at];
+    EXPECT_EQ(version.spki, sample_.manifest().state.versions[at].spki);
+    ASSERT_OK_AND_ASSIGN(const SecretBytes seed, Opened(elsewhere_, version));
+    EXPECT_TRUE(seed.Equals(sample_.secrets().at(version.id).RevealSecret()));
+  }
+  EXPECT_EQ(restored.state.modules.size(), 1U);
+  EXPECT_TRUE(restored.left_out.empty());
+}
+
+TEST_F(RestoreTest, ADerivedKeyWithoutItsSeedIsRefused) {
+  Configure("hsm", here_);
+  sample_.AddDerived("frontend", 10, {kActive});
+  sample_.secrets().clear();
+  EXPECT_THAT(Restore(), FailsWith(ErrorCode::kMalformed));
+}
+
 TEST_F(RestoreTest, AHardwareKeyOfOtherHardwareComesBackAsDestroyedAndNobodysIdentity) {
   Configure("hsm", here_);
   sample_.AddHardware("web", 30, MakeIn(elsewhere_, 30))

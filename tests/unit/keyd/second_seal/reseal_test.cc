@@ -34,6 +34,28 @@ class ResealTest : public testing_support::SecondSealFixture {
   MasterRecord Record() { return ReadMasterRecord(Folder() / kMasterFile).value().value(); }
 };
 
+// They depend on the master key alone, and that stays.
+TEST_F(ResealTest, DerivedKeysStayWhenTheirHardwareIsLost) {
+  ASSERT_OK(Start());
+  ASSERT_OK(Generate("frontend", Custody::kDerived, ""));
+  ASSERT_OK(Make(kInHsm));
+  Stop();
+  tpm_.SetAvailable(false);
+  ASSERT_OK_AND_ASSIGN(const Resealing done, ResealTo("hsm"));
+  EXPECT_TRUE(done.lost.empty());
+  ASSERT_OK(Start());
+  const Key* const key = daemon_->vault->keys().Find("frontend");
+  ASSERT_NE(key, nullptr);
+  EXPECT_EQ(key->record.custody, Custody::kDerived);
+  std::optional<Result<Bytes>> signature;
+  ASSERT_OK(key->versions[0]->WithSigner(kCaller, [&](const Result<SignFunction>& sign) {
+    signature = sign ? (*sign)(Bytes(3)) : Result<Bytes>(Fail(sign.error()));
+  }));
+  ASSERT_TRUE(signature.has_value());
+  ASSERT_OK(*signature);
+  EXPECT_OK(key->versions[0]->public_key().Verify(Bytes(3), **signature));
+}
+
 TEST_F(ResealTest, TheSecondCustodianTakesOverWhatTheDeadOneHad) {
   HaveServed(kInHsm);
   tpm_.SetAvailable(false);

@@ -89,7 +89,7 @@ class SecondSealFixture : public ::testing::Test {
   }
   Result<void> Generate(const std::string& name, Custody custody, const std::string& custodian) {
     const Algorithm algorithm =
-        custody == Custody::kSealed ? Algorithm::kEd25519 : Algorithm::kEcdsaP256;
+        custody == Custody::kHardware ? Algorithm::kEcdsaP256 : Algorithm::kEd25519;
     return Wait([&](const auto& done) {
       daemon_->vault->keys().Generate({name, algorithm, custody, custodian, 1}, kCaller,
                                       [done](const Result<std::shared_ptr<KeyVersion>>& made) {
