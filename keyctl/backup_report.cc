@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "core/algorithm.h"
 #include "core/encoding.h"
 #include "keyctl/human.h"
 #include "keyctl/table.h"
@@ -61,6 +64,16 @@ BackupReport ReportFrom(Json json) {
   return report;
 }
 
+std::string DerivedKeys(const BackupReport& report) {
+  std::string names;
+  for (const ReportedKey& key : report.keys) {
+    const bool held = std::ranges::any_of(key.versions, &ReportedVersion::has_private_half);
+    if (key.custody != Name(Custody::kDerived) || !held) continue;
+    names += (names.empty() ? "" : ", ") + key.name;
+  }
+  return names;
+}
+
 Cell HeldCell(const ReportedKey& key, const ReportedVersion& version) {
   if (version.has_private_half) return {"yes", Tone::kGood};
   if (CannotBeInIt(key, version)) return {"no: stays in the " + key.custodian, Tone::kWarning};
@@ -97,6 +110,12 @@ void PrintBackup(Shell& shell, const BackupReport& report) {
     }
   }
   table.Print(shell.out(), shell.color());
+  if (const std::string derived = DerivedKeys(report); !derived.empty()) {
+    shell.Say(
+        "\nA restored service has another master key: what is derived becomes sealed by its "
+        "hardware, with the same public keys: " +
+        derived);
+  }
   shell.Say(
       report.signed_by.empty()
           ? "\nNobody has signed it."

@@ -64,16 +64,22 @@ Result<ExitCode> ListKeys(Shell& shell) {
   }
   Table table({"NAME", "ALGORITHM", "CUSTODY", "CUSTODIAN", "STATE", "VERSIONS"});
   for (const KeySummary& key : keys) {
-    table.Add({key.name, key.algorithm, key.custody, key.custodian,
+    table.Add({key.name, key.algorithm, key.custody, key.custodian.empty() ? "-" : key.custodian,
                Cell(key.state, ToneOfState(key.state)), std::to_string(key.versions)});
   }
   table.Print(shell.out(), shell.color());
   return ExitCode::kOk;
 }
 
+// "sealed in tpm"; a derived key is nowhere.
+std::string Place(const std::string& custody, const std::string& custodian) {
+  return custodian.empty() ? custody + " from the master key"
+                           : fmt::format("{} in {}", custody, custodian);
+}
+
 void PrintDetails(Shell& shell, const KeyDetails& key) {
-  shell.Say(fmt::format("{}: {}, {} in {}\n", Printable(key.name), key.algorithm, key.custody,
-                        key.custodian));
+  shell.Say(fmt::format("{}: {}, {}\n", Printable(key.name), key.algorithm,
+                        Place(key.custody, key.custodian)));
   Table table({"VERSION", "STATE", "CREATED", "RETIRES", "SIGNATURES", "KEY (SHA-256)"});
   for (const VersionSummary& version : key.versions) {
     table.Add({std::to_string(version.number), Cell(version.state, ToneOfState(version.state)),
@@ -134,7 +140,7 @@ Result<std::string> ChooseCustodian(AdminClient& admin) {
 
 Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  if (request.custodian.empty()) {
+  if (request.custodian.empty() && request.custody != Name(Custody::kDerived)) {
     KEYWARD_ASSIGN(request.custodian, ChooseCustodian(*admin));
   }
   KEYWARD_ASSIGN(const PublicKey key,
@@ -149,8 +155,8 @@ Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
                      {"fingerprint", fingerprint},
                      {"public_key", key.ToPem()}});
   } else {
-    shell.Say(fmt::format("Made {}: {}, {} in {}, fingerprint {}.", request.name, request.algorithm,
-                          request.custody, request.custodian, fingerprint));
+    shell.Say(fmt::format("Made {}: {}, {}, fingerprint {}.", request.name, request.algorithm,
+                          Place(request.custody, request.custodian), fingerprint));
   }
   return ExitCode::kOk;
 }
@@ -179,13 +185,19 @@ void AddShow(CLI::App& keys, Shell& shell) {
 }
 
 void AddGenerate(CLI::App& keys, Shell& shell) {
-  CLI::App* command = keys.add_subcommand("generate", "Make a key in the HSM or TPM");
+  CLI::App* command =
+      keys.add_subcommand("generate", "Make a key in the HSM or TPM, or of the master key");
   command->footer(
       "Custody 'hardware' makes the key inside the HSM or TPM, which never lets it out; 'sealed'\n"
-      "keeps it wrapped by it, for what a chip cannot do itself, such as Ed25519 on a TPM.\n\n"
+      "keeps it wrapped by it, for what a chip cannot do itself, such as Ed25519 on a TPM; "
+      "'derived'\n"
+      "makes it of the master key, with no custodian: Ed25519 for a module's transport, which "
+      "opens\n"
+      "without asking any hardware.\n\n"
       "Examples:\n"
       "  keyctl key generate frontend --custodian hsm\n"
       "  keyctl key generate backend --custody sealed --custodian tpm\n"
+      "  keyctl key generate telemetry --custody derived\n"
       "  keyctl key generate web-tls --algorithm ecdsa-p256 --custodian tpm");
   const auto request = std::make_shared<KeyRequest>(
       KeyRequest{.name = {}, .algorithm = "ed25519", .custody = "hardware", .custodian = {}});
@@ -194,11 +206,11 @@ void AddGenerate(CLI::App& keys, Shell& shell) {
       ->check(CLI::IsMember({"ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-pss-2048"}))
       ->capture_default_str();
   command->add_option("--custody", request->custody, "Where its private half may be")
-      ->check(CLI::IsMember({"hardware", "sealed"}))
+      ->check(CLI::IsMember({"hardware", "sealed", "derived"}))
       ->capture_default_str();
   command
       ->add_option("--custodian", request->custodian,
-                   "What keeps it; may be left out where keyd has only one")
+                   "What keeps it; may be left out where keyd has only one, and is for 'derived'")
       ->check(CLI::IsMember({"hsm", "tpm"}));
   shell.Bind(
       *command, [request] { return fmt::format("generate key '{}'", request->name); },

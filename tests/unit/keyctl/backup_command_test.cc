@@ -103,6 +103,19 @@ TEST_F(BackupCommandTest, CreateWritesWhatKeydGivesForTheCertificates) {
   EXPECT_THAT(out_.str(), HasSubstr("the hsm keeps it to itself: web version 1 (ffff)"));
 }
 
+TEST_F(BackupCommandTest, DrillAndRestoreTellWhatBecomesOfDerivedKeys) {
+  const std::string sealed = R"("custody":"sealed","custodian":"hsm")";
+  keyd_answer_ = Report(kLost);
+  EXPECT_EQ(Drill(), ExitCode::kStale);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("what is derived")));
+  keyd_answer_.replace(keyd_answer_.find(sealed), sealed.size(),
+                       R"("custody":"derived","custodian":"")");
+  EXPECT_EQ(Drill(), ExitCode::kStale);
+  EXPECT_THAT(out_.str(), HasSubstr("with the same public keys: frontend\n"));
+  EXPECT_EQ(Restore({"--yes"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("with the same public keys: frontend\n"));
+}
+
 TEST_F(BackupCommandTest, CreateTellsAScriptWhatIsNotInIt) {
   EXPECT_EQ(Run({"backup", "create", "--to", certificate_.path(), "--output", Output(), "--json"}),
             ExitCode::kOk);

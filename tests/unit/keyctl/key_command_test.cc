@@ -113,6 +113,24 @@ TEST_F(KeyCommandTest, GenerateDoesNotGuessBetweenTwoCustodians) {
   EXPECT_THAT(err_.str(), HasSubstr("--custodian hsm or tpm"));
 }
 
+TEST_F(KeyCommandTest, GenerateLooksForNoCustodianOfADerivedKey) {
+  keyd_.status.custodians = {{"hsm", "", "ok", "", {}, 0}, {"tpm", "", "ok", "", {}, 0}};
+  EXPECT_EQ(Run({"key", "generate", "web", "--custody", "derived"}), ExitCode::kOk);
+  EXPECT_THAT(keyd_.calls, ElementsAre("GenerateKey web ed25519 derived "));
+  EXPECT_THAT(out_.str(), StartsWith("Made web: ed25519, derived from the master key, "));
+}
+
+TEST_F(KeyCommandTest, ADerivedKeyIsShownWithoutCustodian) {
+  keyd_.keys[0].custody = keyd_.details.custody = "derived";
+  keyd_.keys[0].custodian = keyd_.details.custodian = "";
+  EXPECT_EQ(Run({"key", "list"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("frontend  ed25519    derived  -          active"));
+  EXPECT_EQ(Run({"key", "show", "frontend"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("frontend: ed25519, derived from the master key\n"));
+  EXPECT_EQ(Run({"key", "show", "frontend", "--json"}), ExitCode::kOk);
+  EXPECT_EQ(OutJson().at("custodian"), "");
+}
+
 TEST_F(KeyCommandTest, GenerateRefusesAnAlgorithmThatIsNone) {
   EXPECT_EQ(Run({"key", "generate", "web", "--algorithm", "dsa"}), ExitCode::kUsage);
   EXPECT_THAT(keyd_.calls, IsEmpty());
