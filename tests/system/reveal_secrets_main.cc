@@ -1,8 +1,9 @@
 // What keyd keeps secret, for a test that looks for it where it must not be.
 //
 // Usage: keyward-reveal-secrets SECURITY_YAML STATE_DIRECTORY
-// Opens the master key and every sealed key as keyd does, while no keyd uses them, and prints a
-// line for each secret: its name, a space, its bytes in hex.
+// Opens the master key and every sealed key, and derives every derived one, as keyd does, while no
+// keyd uses them, and prints a line for each secret: its name, a space, its bytes in hex; besides,
+// as salt-NAME, what a derived key is made with, which is no secret.
 #include <sodium.h>
 
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include "core/clock.h"
 #include "core/encoding.h"
 #include "hsm/hsm_factory.h"
+#include "keyd/derived_key.h"
 #include "keyd/key_version.h"
 #include "keyd/master_key.h"
 #include "keyd/master_record.h"
@@ -46,33 +48,50 @@ Result<std::unique_ptr<Custodian>> Connect(const policy::Policy& settings,
   return tpm;
 }
 
-Result<StoreKeys> RevealMaster(Custodian& custodian, const std::string& directory,
-                               const MasterRecord& record) {
+struct Subkeys {
+  StoreKeys store;
+  SecretBytes transport;
+};
+
+Result<Subkeys> RevealMaster(Custodian& custodian, const std::string& directory,
+                             const MasterRecord& record) {
   KEYWARD_ASSIGN(const PcrPolicies policies, PcrPolicies::Read(directory + "/pcr-policies"));
   KEYWARD_ASSIGN(SecretBytes bytes, custodian.master_sealer().UnsealMaster(
                                         record.seal, record.record, policies.all()));
   Print("master", bytes);
   KEYWARD_ASSIGN(const MasterKey master, MasterKey::FromBytes(std::move(bytes)));
-  StoreKeys keys;
-  KEYWARD_ASSIGN(keys.mac, master.Derive(Subkey::kStoreMac));
-  KEYWARD_ASSIGN(keys.wrapping, master.Derive(Subkey::kWrapping));
-  keys.bound_to = BindingOf(record);
+  Subkeys keys;
+  KEYWARD_ASSIGN(keys.store.mac, master.Derive(Subkey::kStoreMac));
+  KEYWARD_ASSIGN(keys.store.wrapping, master.Derive(Subkey::kWrapping));
+  KEYWARD_ASSIGN(keys.transport, master.Derive(Subkey::kTransport));
+  keys.store.bound_to = BindingOf(record);
   KEYWARD_ASSIGN(const SecretBytes audit, master.Derive(Subkey::kAudit));
   Print("audit", audit);
-  Print("store-mac", keys.mac);
-  Print("wrapping", keys.wrapping);
+  Print("store-mac", keys.store.mac);
+  Print("wrapping", keys.store.wrapping);
+  Print("transport", keys.transport);
   return keys;
 }
 
-Result<void> RevealSeeds(Custodian& custodian, Store& store) {
+Result<void> RevealSeed(Custodian& custodian, const SecretBytes& transport, const KeyRecord& key,
+                        const VersionRecord& version) {
+  if (key.custody == Custody::kHardware) return {};
+  const bool derived = key.custody == Custody::kDerived;
+  KEYWARD_ASSIGN(
+      const SecretBytes seed,
+      derived ? DeriveSeed(transport, key.name, version.number, version.reference)
+              : custodian.sealer().Unseal(version.reference, SealContext(key.name, version.id)));
+  if (derived) std::printf("salt-%s %s\n", key.name.c_str(), ToHex(version.reference).c_str());
+  Print("seed-" + key.name, seed);
+  return {};
+}
+
+Result<void> RevealSeeds(Custodian& custodian, const SecretBytes& transport, Store& store) {
   KEYWARD_ASSIGN(const StoredState state, store.Load());
   for (const VersionRecord& version : state.versions) {
     for (const KeyRecord& key : state.keys) {
-      if (key.name != version.key || key.custody != Custody::kSealed) continue;
-      KEYWARD_ASSIGN(
-          const SecretBytes seed,
-          custodian.sealer().Unseal(version.reference, SealContext(key.name, version.id)));
-      Print("seed-" + key.name, seed);
+      if (key.name != version.key || version.reference.empty()) continue;
+      KEYWARD_TRY(RevealSeed(custodian, transport, key, version));
     }
   }
   return {};
@@ -87,10 +106,10 @@ Result<void> Reveal(const std::string& config, const std::string& directory) {
   if (!record) return Fail(ErrorCode::kNotInitialised, "there is no master key");
   SystemRng rng;
   KEYWARD_ASSIGN(const std::unique_ptr<Custodian> custodian, Connect(settings, directory, rng));
-  KEYWARD_ASSIGN(StoreKeys keys, RevealMaster(*custodian, directory, *record));
+  KEYWARD_ASSIGN(Subkeys keys, RevealMaster(*custodian, directory, *record));
   KEYWARD_ASSIGN(const std::unique_ptr<Store> store,
-                 Store::Open(directory + "/state.db", std::move(keys), rng));
-  return RevealSeeds(*custodian, *store);
+                 Store::Open(directory + "/state.db", std::move(keys.store), rng));
+  return RevealSeeds(*custodian, keys.transport, *store);
 }
 
 }  // namespace

@@ -66,8 +66,8 @@ class BackupTest(unittest.TestCase):
 
     def setUp(self):
         self.source = self.machine(self.KIND).start()
-        for name in IDENTITIES:
-            self.source.admin_call("GenerateKey", name, "ed25519", "sealed", self.KIND)
+        for name, custody, custodian in (("frontend-id", "sealed", self.KIND), ("backend-id", "derived", "")):
+            self.source.admin_call("GenerateKey", name, "ed25519", custody, custodian)
             self.source.admin_call("EnrolModule", name.removesuffix("-id"), name)
         self.source.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", self.KIND)
         self.recovery = Recovery(self.source.root, self.ALGORITHM)
@@ -105,8 +105,10 @@ class BackupTest(unittest.TestCase):
         target = self.machine(kind)
         said = target.restore(self.backup, self.recovery, "--yes")
         self.assertIn("Lost, as this hardware does not have it: web version 1", said)
+        self.assertIn("becomes sealed by its hardware, with the same public keys: backend-id", said)
         self.assert_restore_is_told(target.start())
         self.assertEqual({name: target.public_key(name) for name in IDENTITIES}, before)
+        self.assertIn(f"backend-id: ed25519, sealed in {kind}", target.keyctl("key", "show", "backend-id"))
         self.assert_talks(target)
         # The name of the lost key is free for a new one, whose number is new.
         target.keyctl("key", "generate", "web", "--algorithm", "ecdsa-p256", "--custodian", kind)

@@ -3,7 +3,7 @@ log or on the bus, neither in use nor after a backup, a revocation, a seal and t
 
 Those that are looked for are known because the test has them from elsewhere: session keys from the other end of
 the session (aico_peer.py), the master key and what is sealed under it from the hardware
-(reveal_secrets_main.cc). Usage: test_leaks.py [CASE]"""
+(reveal_secrets_main.cc); a derived key's seed is made of that master key here. Usage: test_leaks.py [CASE]"""
 
 import base64
 import hashlib
@@ -21,6 +21,7 @@ from nacl import bindings
 import aico_peer
 from backup_reader import Recovery, open_with, read_descriptor
 from channel import Channel
+from derived_seed import derived_seed
 from faults import KEYDS_OWN, NAME, FaultyService
 from harness import BIN, IS_ROOT, KEYD_USER, SOURCE, TIMEOUT, as_user
 from hchacha import hchacha20
@@ -119,7 +120,7 @@ class LeakTest(unittest.TestCase):
     """With memfd_secret, whose pages nobody else can read."""
 
     BACKEND, WRAPPER = "hsm", ()
-    KEY = "made-1"
+    KEY, DERIVED = "made-1", "made-2"
 
     def setUp(self):
         # Nobody but keyd itself keeps a core dump from its working directory.
@@ -131,6 +132,7 @@ class LeakTest(unittest.TestCase):
         client = self.service.serve()
         self.service.enrol_identity()
         self.spki = bytes(client.admin("GenerateKey", self.KEY, "ed25519", "sealed", self.BACKEND))
+        client.admin("GenerateKey", self.DERIVED, "ed25519", "derived", "")
         client.admin("RemoveModule", "prover")
         client.admin("EnrolModule", "prover", self.KEY)
         self.service.drop_client()
@@ -142,7 +144,8 @@ class LeakTest(unittest.TestCase):
         self.addCleanup(self.session.close)
         self.session.use()
         self.secrets.update(self.session.secrets)
-        self.service.client.sign(self.KEY, b"message")
+        for key in (self.KEY, self.DERIVED):
+            self.service.client.sign(key, b"message")
         self.back_up()
         self.service.client.versions(self.KEY)  # puts the public key on the bus
         self.search = Search({**self.secrets, "public": self.spki[-32:]})
@@ -153,9 +156,11 @@ class LeakTest(unittest.TestCase):
                    str(self.service.state)]
         said = subprocess.run(as_user(KEYD_USER, command), env=self.service.environment(),
                               check=True, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
-        for line in said.stdout.splitlines():
-            name, secret = line.split()
-            self.secrets[name] = bytes.fromhex(secret)
+        told = {name: bytes.fromhex(secret) for name, secret in map(str.split, said.stdout.splitlines())}
+        salt = told.pop(f"salt-{self.DERIVED}")
+        self.assertEqual(told[f"seed-{self.DERIVED}"], derived_seed(told["master"], self.DERIVED, 1, salt))
+        for name, secret in told.items():
+            self.secrets[name] = secret
             if name.startswith("seed-"):
                 expanded = bytearray(hashlib.sha512(self.secrets[name]).digest())
                 self.secrets[f"hash-of-{name}"] = bytes(expanded)
@@ -165,13 +170,13 @@ class LeakTest(unittest.TestCase):
             self.secrets["pin"] = (self.service.root / "token/hsm.pin").read_bytes().strip()
 
     def back_up(self):
-        """Every sealed key is opened for it; each that is found in it by openssl is one that is looked for."""
+        """Every sealed key is opened for it, and every derived one derived; each that is found in it by openssl is one that is looked for."""
         recovery = Recovery(self.service.root, "rsa")
         backup = self.service.client.admin("CreateBackup", recovery.certificate.read_bytes())[0]
         read = open_with(recovery.key, read_descriptor(backup))
         held = {version["key"]: read["secrets"][version["id"]] for version in read["versions"]
                 if version["id"] in read["secrets"]}
-        self.assertIn(self.KEY, held)
+        self.assertLessEqual({self.KEY, self.DERIVED}, set(held))
         for key, seed in held.items():
             if key == KEYDS_OWN:  # which was not there when the others were revealed
                 self.secrets[f"seed-{key}"] = seed
@@ -219,7 +224,9 @@ class LeakTest(unittest.TestCase):
         client = self.service.client
         client.admin("RevokeKey", self.KEY, 0)
         self.assertEqual(self.session.channel.wait_closed(), "Revoked")
-        self.assertEqual(self.in_memory(but=("audit", "store-mac", "wrapping")), set(), "after revocation")
+        client.admin("RevokeKey", self.DERIVED, 0)
+        kept = ("store-mac", "wrapping", "transport", "audit")
+        self.assertEqual(self.in_memory(but=kept), set(), "after revocation")
         client.admin("Seal")
         self.assertEqual(self.in_memory(), set(), "after the seal")
         self.service.drop_client()
@@ -254,7 +261,8 @@ class LockedPagesTest(LeakTest):
 
     def assert_in_use(self, found):
         self.assertEqual({hit for hit in found if not hit[1].is_for_secrets()}, set())
-        expected = self.session.in_use() | {"audit", "store-mac", "wrapping", f"seed-{self.KEY}"}
+        expected = self.session.in_use() | {"store-mac", "wrapping", "transport", "audit", f"seed-{self.KEY}",
+                                            f"seed-{self.DERIVED}"}
         self.assertEqual({name for name, _ in found}, expected)
 
 
