@@ -22,13 +22,22 @@ struct VerifyArguments {
   std::string head;
 };
 
+// Each file has one key or more, such as every version of the one that signs.
 Result<std::vector<PublicKey>> ReadKeys(const std::vector<std::string>& paths) {
+  constexpr size_t kMostKeys = 1000;
+  constexpr std::string_view kEnd = "-----END PUBLIC KEY-----";
   std::vector<PublicKey> keys;
   for (const std::string& path : paths) {
-    KEYWARD_ASSIGN(const std::string text, ReadTextFile(path, kMaxPem));
-    const Result<PublicKey> key = PublicKey::FromPem(text);
-    if (!key) return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' holds no key", path));
-    keys.push_back(*key);
+    KEYWARD_ASSIGN(const std::string text, ReadTextFile(path, kMaxPem * kMostKeys));
+    size_t begin = 0;
+    do {
+      const size_t last = text.find(kEnd, begin);
+      const size_t end = last == std::string::npos ? text.size() : last + kEnd.size();
+      const Result<PublicKey> key = PublicKey::FromPem(text.substr(begin, end - begin));
+      if (!key) return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' holds no key", path));
+      keys.push_back(*key);
+      begin = end;
+    } while (text.find(kEnd, begin) != std::string::npos);
   }
   return keys;
 }
@@ -75,8 +84,10 @@ std::string CountOf(uint64_t count, std::string_view what) {
 // What the signatures answer for.
 std::string SignedPart(const Report& report, bool keys) {
   if (!keys) {
-    return fmt::format("{}; no key was given, so who wrote it was not checked",
-                       CountOf(report.checkpoints, "checkpoint"));
+    return fmt::format("{}; {}", CountOf(report.checkpoints, "checkpoint"),
+                       report.checkpoints == 0
+                           ? "nothing is signed yet"
+                           : "no key was given, so who wrote it was not checked");
   }
   std::string text = fmt::format("{} verified, which sign{} everything up to record {}",
                                  CountOf(report.verified, "checkpoint"),
@@ -134,6 +145,7 @@ void AddVerify(CLI::App& audit_app, Shell& shell) {
       "keyd's own log, against the keys that keyd says it signs with unless --key names others.\n\n"
       "Examples:\n"
       "  keyctl audit verify\n"
+      "  keyctl key show keyward-service --pem --all > audit-key.pem\n"
       "  keyctl audit verify audit.jsonl --key audit-key.pem\n"
       "  cat audit-*.jsonl | keyctl audit verify - --key audit-key.pem\n"
       "  keyctl audit verify audit.jsonl --json | jq .problem");
@@ -142,7 +154,7 @@ void AddVerify(CLI::App& audit_app, Shell& shell) {
                       "An exported log; '-' is the standard input, none is keyd's own log");
   command
       ->add_option("--key", arguments->keys,
-                   "A public key (PEM) that may have signed; give it again for more")
+                   "Public keys (PEM) that may have signed; give it again for more files")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command->add_option("--head", arguments->head, "A record that is known to be in the log")

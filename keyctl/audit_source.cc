@@ -55,6 +55,8 @@ Result<void> ReadLog(Shell& shell, const std::string& path, const TakeChunk& tak
 Result<std::vector<PublicKey>> OwnAuditKeys(Shell& shell) {
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   std::vector<PublicKey> keys;
+  KEYWARD_ASSIGN(const ServiceStatus status, admin->Status());
+  if (status.audit.signed_through == 0) return keys;  // as in its first hour
   const Result<KeyDetails> key = admin->DescribeKey(std::string(policy::kServiceKeyName));
   if (!key && key.error().code() == ErrorCode::kNotFound) return keys;
   KEYWARD_TRY(key);

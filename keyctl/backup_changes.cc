@@ -66,7 +66,8 @@ std::vector<std::string> Compare(const Versions& then, const Versions& now) {
     }
   }
   for (const auto& [name, version] : then) {
-    if (now.contains(name)) continue;
+    // keyd no longer lists a key that was destroyed whole.
+    if (now.contains(name) || version.state == "destroyed") continue;
     changes.push_back(fmt::format("key '{}' version {} is gone", name.first, name.second));
   }
   return changes;

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "core/encoding.h"
-#include "core/file.h"
 #include "keyctl/backup_open.h"
 #include "keyctl/file.h"
 #include "keyctl/shell.h"
@@ -25,16 +24,6 @@ Result<std::string> ReadCertificates(const std::vector<std::string>& paths) {
     text += one + "\n";
   }
   return text;
-}
-
-std::unexpected<Error> FileIsThere() {
-  return Fail(ErrorCode::kAlreadyExists, "there is such a file; --force replaces it");
-}
-
-Result<void> Save(const CreateArguments& wanted, const Bytes& backup) {
-  if (wanted.force) return ReplaceFile(wanted.output, backup);
-  KEYWARD_ASSIGN(const bool created, CreateFile(wanted.output, backup));
-  return created ? Result<void>() : FileIsThere();
 }
 
 Json LeftOutJson(const CreatedBackup& backup) {
@@ -69,13 +58,13 @@ void PrintCreated(Shell& shell, const CreateArguments& wanted, const CreatedBack
 
 Result<ExitCode> Create(Shell& shell, const CreateArguments& wanted) {
   KEYWARD_ASSIGN(const std::string certificates, ReadCertificates(wanted.certificates));
-  KEYWARD_ASSIGN(const bool there, FileExists(wanted.output));
-  if (there && !wanted.force) return FileIsThere();
+  // keyd takes what it has given out for the latest backup.
+  KEYWARD_TRY(CheckOutput(wanted.output, wanted.force));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_ASSIGN(const CreatedBackup backup, WithNote(shell, "making the backup", [&] {
                    return admin->CreateBackup(certificates);
                  }));
-  KEYWARD_TRY(Save(wanted, backup.der));
+  KEYWARD_TRY(WriteOutput(wanted.output, backup.der, wanted.force));
   PrintCreated(shell, wanted, backup);
   return ExitCode::kOk;
 }

@@ -1,11 +1,16 @@
 #include "keyctl/file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+
+#include "core/file.h"
 
 namespace keyward::keyctl {
 namespace {
@@ -64,6 +69,37 @@ Result<void> ReadChunks(const std::string& path, std::istream& in,
   }
   if (in.bad()) return Fail(ErrorCode::kIo, "the standard input cannot be read");
   return {};
+}
+
+Result<void> CheckOutput(const std::string& path, bool replace) {
+  const auto refuse = [&path](ErrorCode code, std::string_view why) {
+    return Fail(code, fmt::format("'{}' cannot be written: {}", path, why));
+  };
+  struct stat info{};
+  const bool there = lstat(path.c_str(), &info) == 0;
+  if (!there && errno != ENOENT) return refuse(ErrorCode::kInvalidArgument, std::strerror(errno));
+  // Renamed over, a device or a link would be gone.
+  if (there && !S_ISREG(info.st_mode)) {
+    return refuse(ErrorCode::kInvalidArgument, "it is no regular file");
+  }
+  if (there && !replace) return refuse(ErrorCode::kAlreadyExists, "there is such a file; --force replaces it");
+  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    return refuse(ErrorCode::kInvalidArgument, std::strerror(errno));
+  }
+  return {};
+}
+
+Result<void> WriteOutput(const std::string& path, ByteView contents, bool replace) {
+  KEYWARD_TRY(CheckOutput(path, replace));
+  const Result<bool> written = replace ? ReplaceFile(path, contents).transform([] { return true; })
+                                       : CreateFile(path, contents);
+  if (!written) {
+    return Fail(ErrorCode::kIo,
+                fmt::format("'{}' cannot be written ({})", path, written.error().cause()));
+  }
+  if (*written) return {};
+  return Fail(ErrorCode::kAlreadyExists, fmt::format("'{}' was made by somebody else", path));
 }
 
 }  // namespace keyward::keyctl

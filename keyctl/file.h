@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/bytes.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -22,5 +23,13 @@ Result<std::string> ReadTextFile(const std::string& path, size_t limit);
 // Errors: kInvalidArgument (not there, or not readable), kIo.
 Result<void> ReadChunks(const std::string& path, std::istream& in,
                         const std::function<bool(std::string_view)>& take);
+
+// That `path` can be written: it is no file yet, or with `replace` a regular one, in a folder that
+// is there. To be asked before the work whose outcome goes there. Errors: kAlreadyExists,
+// kInvalidArgument.
+Result<void> CheckOutput(const std::string& path, bool replace);
+
+// Makes the file, mode 0600, whole or not at all. Errors: those of CheckOutput, kIo.
+Result<void> WriteOutput(const std::string& path, ByteView contents, bool replace);
 
 }  // namespace keyward::keyctl

@@ -92,6 +92,7 @@ void PrintDetails(Shell& shell, const KeyDetails& key) {
 struct ShowArguments {
   std::string name;
   bool pem = false;
+  bool all = false;
   uint32_t version = 0;  // 0: the active one
 };
 
@@ -108,11 +109,21 @@ Result<std::string> PemOf(const KeyDetails& key, uint32_t number) {
   return Pem(spki);
 }
 
+// For who verifies what any of them has signed.
+Result<std::string> PemOfAll(const KeyDetails& key) {
+  std::string all;
+  for (const VersionSummary& version : key.versions) {
+    KEYWARD_ASSIGN(const std::string pem, PemOf(key, version.number));
+    all += pem;
+  }
+  return all;
+}
+
 Result<ExitCode> ShowKey(Shell& shell, const ShowArguments& which) {
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_ASSIGN(const KeyDetails key, admin->DescribeKey(which.name));
   if (which.pem || which.version != 0) {
-    KEYWARD_ASSIGN(const std::string pem, PemOf(key, which.version));
+    KEYWARD_ASSIGN(const std::string pem, which.all ? PemOfAll(key) : PemOf(key, which.version));
     if (shell.json()) {
       shell.PrintJson({{"name", key.name}, {"public_key", pem}});
     } else {
@@ -176,7 +187,9 @@ void AddShow(CLI::App& keys, Shell& shell) {
       "  keyctl key show frontend --version 1    as PEM, of an older version");
   const auto which = std::make_shared<ShowArguments>();
   command->add_option("NAME", which->name, "The key")->required();
-  command->add_flag("--pem", which->pem, "Print the active public key as PEM");
+  CLI::Option* pem = command->add_flag("--pem", which->pem, "Print the active public key as PEM");
+  command->add_flag("--all", which->all, "With --pem: of every version, one after the other")
+      ->needs(pem);
   command->add_option("--version", which->version, "Print this version's public key as PEM")
       ->check(VersionNumber());
   shell.Bind(

@@ -5,7 +5,7 @@
 #include <array>
 
 #include "core/encoding.h"
-#include "core/file.h"
+#include "keyctl/file.h"
 
 namespace keyward::keyctl {
 namespace {
@@ -81,10 +81,14 @@ Result<void> WriteQuote(const fs::path& directory, const Quote& quote) {
   if (error) {
     return Fail(ErrorCode::kIo, "the directory cannot be made: " + error.message());
   }
-  KEYWARD_TRY(ReplaceFile(directory / "quote.msg", quote.message));
-  KEYWARD_TRY(ReplaceFile(directory / "quote.sig", quote.signature));
-  KEYWARD_TRY(ReplaceFile(directory / "quote.pcrs", PcrFileOf(quote.pcrs)));
-  return ReplaceFile(directory / "ak.pem", AsBytes(quote.signed_by.ToPem()));
+  const auto write = [&directory](const char* name, ByteView contents) {
+    constexpr bool kReplace = true;
+    return WriteOutput(directory / name, contents, kReplace);
+  };
+  KEYWARD_TRY(write("quote.msg", quote.message));
+  KEYWARD_TRY(write("quote.sig", quote.signature));
+  KEYWARD_TRY(write("quote.pcrs", PcrFileOf(quote.pcrs)));
+  return write("ak.pem", AsBytes(quote.signed_by.ToPem()));
 }
 
 nlohmann::ordered_json QuoteJson(const Quote& quote) {

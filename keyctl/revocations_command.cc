@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "core/encoding.h"
-#include "core/file.h"
 #include "core/timestamp.h"
 #include "keyctl/file.h"
 #include "keyctl/shell.h"
@@ -56,11 +55,13 @@ Result<ExitCode> List(Shell& shell) {
 }
 
 Result<ExitCode> Export(Shell& shell, const Arguments& arguments) {
+  constexpr bool kReplace = true;  // a list is exported again and again
+  KEYWARD_TRY(CheckOutput(arguments.export_to, kReplace));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_ASSIGN(const ExportedRevocations exported,
                  WithNote(shell, "signing the list", [&] { return admin->ExportRevocations(); }));
   KEYWARD_ASSIGN(const RevocationList list, ReadRevocationList(exported.list, exported.signer));
-  KEYWARD_TRY(ReplaceFile(arguments.export_to, AsBytes(exported.list)));
+  KEYWARD_TRY(WriteOutput(arguments.export_to, AsBytes(exported.list), kReplace));
   if (shell.json()) {
     shell.PrintJson({{"file", arguments.export_to},
                      {"revocations", list.revocations.size()},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <string_view>
 
 #include "keyctl/table.h"
@@ -131,14 +133,15 @@ bool Shell::Confirm(const std::string& question) {
   if (yes_) return true;
   if (!environment_.in_is_terminal || json_) {
     const Error error(ErrorCode::kInvalidArgument,
-                      "this cannot be undone, and nobody can be asked");
+                      "this has to be confirmed, and nobody can be asked");
     Report({"not confirmed", error, "give --yes to do it", ExitCode::kNotConfirmed});
     return false;
   }
   err() << question << " [y/N] " << std::flush;
   std::string answer;
   std::getline(environment_.in, answer);
-  if (answer == "y" || answer == "Y" || answer == "yes") return true;
+  std::ranges::transform(answer, answer.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (answer == "y" || answer == "yes") return true;
   err() << "Nothing was done.\n";
   return false;
 }

@@ -222,9 +222,11 @@ void AdminService::EnrolPeer(const std::string& peer, ByteView spki, uint32_t ca
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key) return done(Refuse(event, key.error()));
   // An own key may be out as well: in a backup, say.
-  const auto rules = [&keys = (*vault)->keys(), key = *key]() -> Result<void> {
-    if (!keys.HasRevoked(key)) return {};
-    return Fail(ErrorCode::kRevoked, "this key was revoked here");
+  const auto rules = [this, &keys = (*vault)->keys(), peer, key = *key]() -> Result<void> {
+    if (keys.HasRevoked(key)) return Fail(ErrorCode::kRevoked, "this key was revoked here");
+    if (daemon_.policy->FindModule(peer) == nullptr) return {};
+    return Fail(ErrorCode::kAlreadyExists,
+                "security.yaml names a module like that; give the peer another name");
   };
   (*vault)->registry().EnrolPeer(peer, *key, rules, caller, [peer, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);
@@ -326,6 +328,12 @@ Result<void> AdminService::ReloadPolicy(uint32_t caller) {
   const audit::Event event = MakeEvent(EventKind::kPolicyReload, caller, "");
   Result<policy::Policy> fresh = read_policy_();
   if (!fresh) return Refuse(event, std::move(fresh).error());
+  const std::string& custodian = unsealer_.record().custodian;
+  if (custodian == "tpm" ? !fresh->tpm() : !fresh->hsm()) {
+    return Refuse(event, {ErrorCode::kConfiguration,
+                          "the master key is in the '" + custodian +
+                              "', whose section is missing from security.yaml: put it back"});
+  }
   KEYWARD_TRY(daemon_.audit.RecordOrWait(event));
   daemon_.policy = std::make_shared<const policy::Policy>(std::move(*fresh));
   const Error reason(ErrorCode::kPermissionDenied, "the policy does not allow it any more");

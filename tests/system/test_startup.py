@@ -66,6 +66,13 @@ class StartupTest(SystemTest):
         self.assertTrue(frontend.channel("s", "seal", b"x", b""))
         self.assert_serving()
 
+    def test_reload_keeps_the_hardware_that_has_the_master_key(self):
+        self.service.write_policy(hsm=False)
+        message = self.assert_refused("Configuration", self.service.admin_call, "ReloadPolicy")
+        self.assertIn("the master key is in the 'hsm'", message)
+        self.service.write_policy(hsm=True)
+        self.service.admin_call("ReloadPolicy")
+
     def test_reload_ends_what_is_no_longer_allowed(self):
         frontend, backend = self.open_pair()
         self.service.write_policy(peers={"frontend": [], "backend": ["frontend"]})

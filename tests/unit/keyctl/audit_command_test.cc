@@ -59,8 +59,8 @@ class AuditCommandTest : public KeyctlTest {
 
 TEST_F(AuditCommandTest, VerifyTellsOfAValidLogAndWhatWasNotChecked) {
   EXPECT_EQ(Run({"audit", "verify", path_}), ExitCode::kOk);
-  EXPECT_THAT(out_.str(), HasSubstr("is valid: 4 records (1 to 4); 0 checkpoints; no key was "
-                                    "given, so who wrote it was not checked.\nIts head is " +
+  EXPECT_THAT(out_.str(), HasSubstr("is valid: 4 records (1 to 4); 0 checkpoints; nothing is "
+                                    "signed yet.\nIts head is " +
                                     head_ + ".\n"));
   EXPECT_THAT(err_.str(), IsEmpty());
 }
@@ -89,6 +89,14 @@ TEST_F(AuditCommandTest, VerifyWithAKeyWantsASignature) {
   const TemporaryFile key(SomeKey().ToPem());
   EXPECT_EQ(Run({"audit", "verify", path_, "--key", key.path()}), ExitCode::kFailure);
   EXPECT_THAT(err_.str(), EndsWith("there is no checkpoint, so nothing is signed\n"));
+}
+
+TEST_F(AuditCommandTest, AFileMayHoldSeveralKeys) {
+  const TemporaryFile keys(SomeKey().ToPem() + SomeKey().ToPem());
+  EXPECT_EQ(Run({"audit", "verify", path_, "--key", keys.path()}), ExitCode::kFailure);
+  EXPECT_THAT(err_.str(), EndsWith("there is no checkpoint, so nothing is signed\n"));
+  const TemporaryFile broken(SomeKey().ToPem() + "-----END PUBLIC KEY-----\n");
+  EXPECT_EQ(Run({"audit", "verify", path_, "--key", broken.path()}), ExitCode::kUsage);
 }
 
 TEST_F(AuditCommandTest, VerifyMissesAnEndOnlyWithItsHead) {
@@ -202,6 +210,22 @@ TEST_F(OwnAuditLogTest, TailPrintsTheLatest) {
   EXPECT_THAT(out_.str(), IsEmpty());
   EXPECT_EQ(Run({"audit", "tail", "-n", "2"}), ExitCode::kOk);
   EXPECT_EQ(RowsShown(), 2U);
+}
+
+// As in a service's first hour, though the key that will sign is there.
+TEST_F(OwnAuditLogTest, VerifyFindsALogValidThatNothingIsToHaveSignedYet) {
+  keyd_.details.versions = {{.number = 1,
+                             .state = "active",
+                             .spki = SomeKey().spki(),
+                             .created = {},
+                             .activated = {},
+                             .retire_at = {},
+                             .uses = 0}};
+  keyd_.status.audit.signed_through = 0;
+  EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("nothing is signed yet"));
+  keyd_.status.audit.signed_through = 2;
+  EXPECT_EQ(Run({"audit", "verify"}), ExitCode::kFailure);
 }
 
 TEST_F(OwnAuditLogTest, TailFollowsUntilTheLogIsClosed) {

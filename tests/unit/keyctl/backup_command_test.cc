@@ -135,6 +135,20 @@ TEST_F(BackupCommandTest, CreateReplacesNoFileUnlessForced) {
   EXPECT_EQ(ReadFile(Output(), 100).value().value(), (Bytes{1, 2, 3}));
 }
 
+// keyd would take it for the latest backup.
+TEST_F(BackupCommandTest, NoBackupIsMadeThatCannotBeWritten) {
+  const std::string link = folder_.File("link");
+  ASSERT_EQ(symlink(Output().c_str(), link.c_str()), 0);
+  for (const std::string& output :
+       {link, folder_.path().string(), folder_.File("missing/out"), std::string("/dev/full")}) {
+    EXPECT_EQ(Run({"backup", "create", "--to", certificate_.path(), "--output", output, "--force"}),
+              ExitCode::kUsage)
+        << output;
+    EXPECT_THAT(err_.str(), HasSubstr("'" + output + "' cannot be written"));
+  }
+  EXPECT_THAT(keyd_.calls, IsEmpty());
+}
+
 TEST_F(BackupCommandTest, CreateLeavesNoFileWhenKeydRefuses) {
   keyd_.error = Error(ErrorCode::kExpired, "the certificate has expired");
   EXPECT_EQ(Run({"backup", "create", "--to", certificate_.path(), "--output", Output()}),
@@ -187,6 +201,14 @@ TEST_F(BackupCommandTest, TheDrillTellsEachChange) {
                           "key 'frontend' version 2 was made", "key 'web' version 1 is gone",
                           "module 'm' was enrolled", "peer 'far' was enrolled"));
   EXPECT_EQ(OutJson().at("not_in_backup")[0].at("name"), "web");
+}
+
+// keyd lists it no longer.
+TEST_F(BackupCommandTest, WhatWasDestroyedBeforeMakesNoBackupStale) {
+  const std::string web = R"("custodian":"hsm","versions":[{"number":1,"state":)";
+  keyd_answer_.replace(keyd_answer_.rfind(web), web.size() + std::string_view("\"active\"").size(),
+                       web + "\"destroyed\"");
+  EXPECT_EQ(Drill(), ExitCode::kOk) << out_.str();
 }
 
 // keyd makes it by itself, and the first backup does.

@@ -77,6 +77,12 @@ TEST_F(KeyCommandTest, ShowPemPrintsTheKeyAndNothingElse) {
   EXPECT_EQ(out_.str(), pem_);
 }
 
+TEST_F(KeyCommandTest, ShowPrintsTheKeysOfAllVersions) {
+  EXPECT_EQ(Run({"key", "show", "frontend", "--pem", "--all"}), ExitCode::kOk);
+  EXPECT_EQ(out_.str(), pem_ + pem_);
+  EXPECT_EQ(Run({"key", "show", "frontend", "--all"}), ExitCode::kUsage);
+}
+
 TEST_F(KeyCommandTest, ShowOfAVersionThatIsNotThereIsNotFound) {
   EXPECT_EQ(Run({"key", "show", "frontend", "--version", "9"}), ExitCode::kNotFound);
   EXPECT_THAT(err_.str(), StartsWith("keyctl: cannot show key 'frontend': "));

@@ -60,6 +60,18 @@ TEST_F(RevocationsCommandTest, AnExportedListIsVerifiedWithoutKeyd) {
   EXPECT_TRUE(keyd_.calls.empty());
 }
 
+TEST_F(RevocationsCommandTest, AListTakesThePlaceOfNothingButAFile) {
+  const std::string link = directory_.File("stdout");
+  ASSERT_EQ(symlink("/proc/self/fd/1", link.c_str()), 0);
+  keyd_.list = Signed();
+  for (const std::string& target : {link, std::string("/dev/null")}) {
+    EXPECT_EQ(Run({"key", "revocations", "--export", target}), ExitCode::kUsage);
+    EXPECT_THAT(err_.str(), ::testing::HasSubstr("no regular file"));
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+}
+
 TEST_F(RevocationsCommandTest, AnImportIsConfirmedAndNeedsASigner) {
   const TemporaryFile file(Signed());
   const TemporaryFile signer(SomeKey().ToPem());
