@@ -154,13 +154,17 @@ struct BackupCheck {
   std::vector<CustodianSummary> custodians;  // state: whether it can seal what a backup holds
 };
 
+// There is a file that tells of such a custodian, and keyd did not write it so.
+inline constexpr const char* kRefusedFormer = "refused";
+
 // Where the master key is sealed.
 struct SealsSummary {
   std::string custodian;  // "hsm", "tpm"
   std::string second;     // place of the second seal: "hsm", "tpm", "recovery"; "": there is none
   Bytes holder;  // tpm: SPKI of who signs PCR policies; recovery: SHA-256 of the certificate
   WallTime made;
-  std::string former;  // custodian that had it before, and has not destroyed its part yet; or ""
+  // Custodian that had it before, and has not destroyed its part yet; or "", or kRefusedFormer.
+  std::string former;
 };
 
 // One file of keyd's audit log.

@@ -74,7 +74,11 @@ Result<ExitCode> PrintSeals(Shell& shell, AdminClient& admin) {
   }
   shell.Say(fmt::format("The master key is in the {}.", Upper(seals.custodian)));
   shell.Say(SecondText(seals));
-  if (!seals.former.empty()) {
+  if (seals.former == kRefusedFormer) {
+    shell.Say(
+        "The file master-key.former in the state directory is not as keyd wrote it: keyd destroys "
+        "nothing by it. Find out who wrote it, and move it away.");
+  } else if (!seals.former.empty()) {
     shell.Say(
         fmt::format("The {} that had it before has not destroyed its part yet; keyd has it "
                     "do so when it answers.",

@@ -144,6 +144,11 @@ Finding CheckSecondSeal(const Result<SealsSummary>& seals) {
                      "keyctl master forget --lost, then make it again: keyctl master seal",
                      std::string(Name(seals.error().code())));
   }
+  if (seals->former == kRefusedFormer) {
+    return Attention(kSecondSeal, "the file master-key.former is not as keyd wrote it",
+                     "find out who wrote it, and move it away: keyd destroys nothing by it",
+                     "DataCorrupt");
+  }
   std::string what = "none: what the hardware loses, only a backup brings back";
   if (!seals->second.empty()) {
     what = fmt::format("{}, made {}", seals->second, Timestamp(seals->made));

@@ -4,6 +4,8 @@
 
 #include "core/file.h"
 #include "keyd/ask.h"
+#include "keyd/former_home.h"
+#include "keyd/second_record.h"
 
 namespace keyward {
 namespace {
@@ -36,6 +38,29 @@ Result<void> MakeStore(const fs::path& path, const MasterRecord& record, const M
   KEYWARD_ASSIGN(const bool rest, FileExists(path.string() + "-wal"));
   if (!rest) return {};
   return Fail(ErrorCode::kIo, "the new state.db could not be written to its end");
+}
+
+// Names in the hardware that the files of `directory` say are in use.
+Result<std::set<KeyId>> IdsInUse(const fs::path& directory) {
+  std::set<KeyId> ids;
+  KEYWARD_ASSIGN(const std::optional<MasterRecord> record,
+                 ReadMasterRecord(directory / kMasterFile));
+  if (record) ids.insert({record->seal, record->counter, SecondSealId(record->check)});
+  KEYWARD_ASSIGN(const std::optional<SecondSeal> second, ReadSecondSeal(directory));
+  if (second) ids.insert(SecondSealId(second->check));
+  KEYWARD_ASSIGN(const std::optional<FormerHome> former, ReadFormerHome(directory));
+  if (former) ids.insert({former->parts.seal, former->parts.counter});
+  return ids;
+}
+
+Result<void> CheckDraft(const MasterRecord& draft, const fs::path& directory) {
+  KEYWARD_ASSIGN(std::set<KeyId> ids, IdsInUse(directory));
+  ids.insert(SecondSealId(draft.check));
+  if (!NamesAnyOf(PartsOf(draft), ids)) return {};
+  return Fail(Error(ErrorCode::kDataCorrupt,
+                    "the file master-key.new in the state directory names what is in use: keyd did "
+                    "not write it; find out who did, and move it away")
+                  .WithAction(Action::kProvision));
 }
 
 }  // namespace
@@ -93,13 +118,14 @@ Result<void> CleanUpDraft(KeyRingPools& pools, const fs::path& directory) {
                 "master-key.new is the record of a master key that was made: give it its name "
                 "master-key back");
   }
+  if (draft) KEYWARD_TRY(CheckDraft(*draft, directory));
   KEYWARD_TRY(RemoveFile(directory / kStateDraft));
   KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-wal")));
   KEYWARD_TRY(RemoveFile(directory / (std::string(kStateDraft) + "-shm")));
   if (!draft) return {};
   KEYWARD_ASSIGN(CustodianPool* const pool, FindCustodian(pools, draft->custodian));
   KEYWARD_TRY(AskAndWait<void>(
-      *pool, [&draft](Custodian& custodian) { return DestroyHome(custodian, *draft); }));
+      *pool, [&draft](Custodian& custodian) { return DestroyHome(custodian, PartsOf(*draft)); }));
   return RemoveFile(directory / kMasterDraft);
 }
 
@@ -112,9 +138,9 @@ Result<void> FinishHome(const fs::path& directory, const MasterRecord& made) {
   return RemoveFile(directory / kMasterDraft);
 }
 
-Result<void> DestroyHome(Custodian& custodian, const MasterRecord& record) {
-  KEYWARD_TRY(custodian.master_sealer().DestroyMaster(record.seal));
-  return custodian.counter().Destroy(record.counter);
+Result<void> DestroyHome(Custodian& custodian, const HardwareParts& parts) {
+  KEYWARD_TRY(custodian.master_sealer().DestroyMaster(parts.seal));
+  return custodian.counter().Destroy(parts.counter);
 }
 
 }  // namespace keyward

@@ -39,9 +39,11 @@ struct NewHome {
 Result<MasterRecord> MakeHome(const MasterKey& master, const NewHome& wanted, CustodianPool& pool,
                               const std::filesystem::path& state_directory, Rng& rng);
 
-// Removes what a MakeHome that did not come to its end has left, in the hardware too. Errors:
-// kAlreadyExists (the draft is the record of a master key that was made), kConfiguration, the
-// custodian's.
+// Removes what a MakeHome that did not come to its end has left, in the hardware too. A draft is
+// written before there is a master key to vouch for it: one that names what the other files here
+// say is in use is none of keyd's. Errors: kAlreadyExists (the draft is the record of a master key
+// that was made), kDataCorrupt (it names what is in use, or what is in use cannot be told),
+// kConfiguration, the custodian's.
 Result<void> CleanUpDraft(KeyRingPools& pools, const std::filesystem::path& state_directory);
 
 // Puts the new store of the master key `made` in its place, if a crash kept MakeHome from doing so.
@@ -49,6 +51,6 @@ Result<void> CleanUpDraft(KeyRingPools& pools, const std::filesystem::path& stat
 Result<void> FinishHome(const std::filesystem::path& state_directory, const MasterRecord& made);
 
 // The hardware's part of a home. Nothing that is left of it is success. Errors: the custodian's.
-Result<void> DestroyHome(Custodian& custodian, const MasterRecord& record);
+Result<void> DestroyHome(Custodian& custodian, const HardwareParts& parts);
 
 }  // namespace keyward

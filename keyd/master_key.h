@@ -19,7 +19,7 @@ enum class Subkey : uint64_t {
   kTransport = 5,   // what the seeds of derived keys are made of
   kCheck = 6,       // not secret: shows which master key something belongs to
   kBackup = 7,      // tells backups of this service from others
-  kSecondSeal = 8,  // the MAC of the file `master-key.second`
+  kSecondSeal = 8,  // MACs of the files `master-key.second` and `master-key.former`
 };
 
 // kMasterKeySize random bytes. Subkeys come from libsodium's crypto_kdf: keyed BLAKE2b-256 of

@@ -53,6 +53,14 @@ Result<MasterRecord> Parse(ByteView bytes) {
 
 }  // namespace
 
+HardwareParts PartsOf(const MasterRecord& record) {
+  return {record.custodian, record.seal, record.counter};
+}
+
+bool NamesAnyOf(const HardwareParts& parts, const std::set<KeyId>& ids) {
+  return ids.contains(parts.seal) || ids.contains(parts.counter);
+}
+
 Bytes BindingOf(const MasterRecord& record) {
   return Writer()
       .Field<uint8_t>(AsBytes(record.custodian))

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "core/bytes.h"
@@ -24,6 +25,19 @@ struct MasterRecord {
   Bytes record;     // the MasterSealer's; empty in a draft
 };
 
+// What the hardware has of a home of the master key.
+struct HardwareParts {
+  std::string custodian;
+  KeyId seal;
+  KeyId counter;
+
+  bool operator==(const HardwareParts&) const = default;
+};
+
+HardwareParts PartsOf(const MasterRecord& record);
+// Whether either of its names is one of `ids`.
+bool NamesAnyOf(const HardwareParts& parts, const std::set<KeyId>& ids);
+
 // What a store under this master key is bound to: no other seal, counter or authority will do.
 Bytes BindingOf(const MasterRecord& record);
 
@@ -39,7 +53,5 @@ Result<std::optional<MasterRecord>> ReadMasterRecord(const std::filesystem::path
 inline constexpr size_t kMaxMasterFile = 2048;  // bytes
 inline constexpr const char* kMasterFile = "master-key";
 inline constexpr const char* kMasterDraft = "master-key.new";
-// The home that the master key had before it was sealed anew elsewhere, until that is destroyed.
-inline constexpr const char* kMasterFormer = "master-key.former";
 
 }  // namespace keyward

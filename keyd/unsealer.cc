@@ -54,20 +54,6 @@ Error Destroyed(const Error& error) {
       .WithCause(error.message());
 }
 
-// Nothing depends on the file: what cannot be read is told, and left.
-Result<std::optional<MasterRecord>> ReadFormer(const std::filesystem::path& directory,
-                                               const MasterRecord& now) {
-  Result<std::optional<MasterRecord>> former = ReadMasterRecord(directory / kMasterFormer);
-  if (!former) {
-    LogError("reading master-key.former", former.error());
-    return std::nullopt;
-  }
-  // Written before the new home was made, which came to nothing.
-  if (!*former || (*former)->seal != now.seal) return former;
-  KEYWARD_TRY(RemoveFile(directory / kMasterFormer));
-  return std::nullopt;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
@@ -88,10 +74,34 @@ Result<std::unique_ptr<Unsealer>> Unsealer::Create(Daemon& daemon,
   KEYWARD_TRY(FinishHome(state_directory, *record));
   daemon.sealed_because = Error(ErrorCode::kSealed, "keyd is starting");
   KEYWARD_ASSIGN(PcrPolicies policies, PcrPolicies::Read(state_directory / "pcr-policies"));
-  KEYWARD_ASSIGN(std::optional<MasterRecord> former, ReadFormer(state_directory, *record));
-  return std::unique_ptr<Unsealer>(new Unsealer(daemon, std::move(state_directory),
-                                                std::move(*record), std::move(policies),
-                                                std::move(former)));
+  std::unique_ptr<Unsealer> unsealer(
+      new Unsealer(daemon, std::move(state_directory), std::move(*record), std::move(policies)));
+  unsealer->ReadFormer();
+  return unsealer;
+}
+
+// Nothing depends on the file: what cannot be read is told, and left.
+void Unsealer::ReadFormer() {
+  Result<std::optional<FormerHome>> former = ReadFormerHome(directory_);
+  if (!former) return RefuseFormer(former.error());
+  former_ = std::move(*former);
+}
+
+void Unsealer::RefuseFormer(const Error& why) {
+  LogError("the master key's former home", why);
+  former_refused_ = true;
+  former_.reset();
+}
+
+void Unsealer::CheckFormer(const MasterKey& master) {
+  if (!former_) return;
+  const Result<void> checked = CheckFormerHome(*former_, record_, master);
+  if (!checked) return RefuseFormer(checked.error());
+  if (!CameToNothing(*former_, record_)) return;
+  former_.reset();
+  if (const Result<void> removed = RemoveFile(directory_ / kMasterFormer); !removed) {
+    LogError("removing master-key.former", removed.error());
+  }
 }
 
 void Unsealer::TryUnseal(const Done& done) {
@@ -155,11 +165,11 @@ void Unsealer::ReleaseMaster(uint32_t caller, const MasterDone& done) {
 }
 
 void Unsealer::SweepFormer(CustodianPool& custodian) {
-  if (!former_ || former_->custodian != custodian.name() || !custodian.configured()) return;
-  const MasterRecord former = *std::exchange(former_, std::nullopt);
+  if (!former_ || former_->parts.custodian != custodian.name() || !custodian.configured()) return;
+  const FormerHome former = *std::exchange(former_, std::nullopt);
   Ask<void>(
       custodian, 0, daemon_.post,
-      [former](Custodian& hardware) { return DestroyHome(hardware, former); },
+      [former](Custodian& hardware) { return DestroyHome(hardware, former.parts); },
       [this, former](Result<void> destroyed) {
         if (destroyed) destroyed = RemoveFile(directory_ / kMasterFormer);
         if (destroyed) return;
@@ -240,6 +250,7 @@ void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
 
 Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
   KEYWARD_ASSIGN(const MasterKey master, CheckedMaster(std::move(released.master), record_));
+  CheckFormer(master);
   KEYWARD_ASSIGN(StoreKeys keys, StoreKeysOf(master, record_));
   KEYWARD_ASSIGN(SecretBytes backup_key, master.Derive(Subkey::kBackup));
   KEYWARD_ASSIGN(SecretBytes token_key, master.Derive(Subkey::kToken));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "keyd/daemon.h"
+#include "keyd/former_home.h"
 #include "keyd/master_key.h"
 #include "keyd/master_record.h"
 #include "keyd/pcr_policies.h"
@@ -56,8 +57,11 @@ class Unsealer {
   // Has the custodian release the master key once more, for another seal of it. Errors: the
   // custodian's, kDataCorrupt (another master key).
   void ReleaseMaster(uint32_t caller, const MasterDone& done);
-  // The home that the master key had before, where that is not destroyed yet.
-  const std::optional<MasterRecord>& former() const { return former_; }
+  // The home that the master key had before, where that is not destroyed yet. Until the service was
+  // unsealed once, it is what the file says, and nobody has vouched for it.
+  const std::optional<FormerHome>& former() const { return former_; }
+  // Whether there is a file of one that is not as keyd wrote it: it is left, and not acted on.
+  bool former_refused() const { return former_refused_; }
   // What the TPM that has the master key, or its second seal, measures just now, in the PCRs of the
   // latest policy and `also`; and who has to sign it. Errors: kNotSupported (no TPM has it), the
   // custodian's.
@@ -90,19 +94,18 @@ class Unsealer {
     std::vector<KeyId> seals;
     std::vector<KeyId> counters;
 
-    void Add(const MasterRecord& home) {
+    void Add(const HardwareParts& home) {
       seals.push_back(home.seal);
       counters.push_back(home.counter);
     }
   };
 
   Unsealer(Daemon& daemon, std::filesystem::path state_directory, MasterRecord record,
-           PcrPolicies policies, std::optional<MasterRecord> former)
+           PcrPolicies policies)
       : daemon_(daemon),
         directory_(std::move(state_directory)),
         record_(std::move(record)),
-        policies_(std::move(policies)),
-        former_(std::move(former)) {}
+        policies_(std::move(policies)) {}
 
   CustodianPool& pool() const { return *daemon_.pools.at(record_.custodian); }
   std::filesystem::path SealMark() const { return directory_ / "sealed"; }
@@ -126,6 +129,10 @@ class Unsealer {
   void DestroyStraySeals();
   void ForgetSecond(const std::string& place);
   static Result<void> DestroyAll(Custodian& custodian, const Doomed& doomed);
+  void ReadFormer();
+  // Whether keyd wrote what ReadFormer found; what it did not is told, left, and forgotten.
+  void CheckFormer(const MasterKey& master);
+  void RefuseFormer(const Error& why);
   // Destroys the former home, once the new one serves and `custodian` answers.
   void SweepFormer(CustodianPool& custodian);
 
@@ -133,7 +140,8 @@ class Unsealer {
   const std::filesystem::path directory_;
   const MasterRecord record_;
   PcrPolicies policies_;
-  std::optional<MasterRecord> former_;
+  std::optional<FormerHome> former_;
+  bool former_refused_ = false;
   std::vector<Done> waiting_;         // for the attempt that is under way
   uint64_t attempt_ = 0;              // counts them, so that an answer to a former one is known
   int counting_ = 0;                  // confirmations that the hardware is at

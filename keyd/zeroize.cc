@@ -64,6 +64,10 @@ void Unsealer::DestroyDoomed(const Result<void>& outcome, const Done& done) {
   }
 }
 
+// Sealed, keyd has no key to check with what master-key.former says. It is taken at its word then:
+// a seal that were left there would open all that is stored, and who wrote the file could have
+// written `master-key` as well, whose names are destroyed in the same ways: as seals and as
+// counters of Keyward, and as nothing else.
 void Unsealer::DoomSeals(const std::optional<SecondSeal>& second) {
   to_destroy_.try_emplace(record_.custodian);
   if (second && second->InHardware()) to_destroy_.try_emplace(second->place);
@@ -71,8 +75,8 @@ void Unsealer::DoomSeals(const std::optional<SecondSeal>& second) {
     Doomed& doomed = entry.second;
     doomed.seals = {SecondSealId(record_.check)};
     doomed.counters.clear();
-    if (record_.custodian == entry.first) doomed.Add(record_);
-    if (former_ && former_->custodian == entry.first) doomed.Add(*former_);
+    if (record_.custodian == entry.first) doomed.Add(PartsOf(record_));
+    if (former_ && former_->parts.custodian == entry.first) doomed.Add(former_->parts);
   }
 }
 
@@ -82,7 +86,7 @@ void Unsealer::DestroyStraySeals() {
     if (to_destroy_.contains(name)) continue;
     Doomed doomed;
     doomed.seals = {SecondSealId(record_.check)};
-    if (former_ && former_->custodian == name) doomed.Add(*former_);
+    if (former_ && former_->parts.custodian == name) doomed.Add(former_->parts);
     Ask<void>(
         *pool, 0, daemon_.post,
         [doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); },

@@ -9,6 +9,7 @@
 #include "keyd/audit_opening.h"
 #include "keyd/backup/restore.h"
 #include "keyd/epoch_counter.h"
+#include "keyd/former_home.h"
 #include "keyd/pcr_policies.h"
 #include "keyd/second_record.h"
 #include "keyd/second_seal/recovery_seal.h"
@@ -59,6 +60,7 @@ class Resealer {
     KEYWARD_TRY(Read());
     KEYWARD_ASSIGN(CustodianPool* const pool, FindCustodian(place_.pools, request_.custodian));
     KEYWARD_ASSIGN(const MasterKey master, Release());
+    KEYWARD_TRY(CheckEarlier(master));
     KEYWARD_ASSIGN(StoredState state, LoadStore(master));
     KEYWARD_TRY(AskFormer());
     FindLost(state);
@@ -121,6 +123,13 @@ class Resealer {
     return OpenWithRecoveryKey(second_.sealed, key);
   }
 
+  // What it names is destroyed, and the file gives way to another: so it has to be keyd's own.
+  Result<void> CheckEarlier(const MasterKey& master) {
+    KEYWARD_ASSIGN(earlier_, ReadFormerHome(directory_));
+    if (!earlier_) return {};
+    return CheckFormerHome(*earlier_, record_, master);
+  }
+
   Result<StoredState> LoadStore(const MasterKey& master) {
     KEYWARD_ASSIGN(StoreKeys keys, StoreKeysOf(master, record_));
     KEYWARD_ASSIGN(std::unique_ptr<Store> store,
@@ -167,12 +176,10 @@ class Resealer {
 
   // Of earlier tries. What a custodian that is lost had of them is lost as well.
   Result<void> CleanUp() {
-    KEYWARD_ASSIGN(const std::optional<MasterRecord> former,
-                   ReadMasterRecord(directory_ / kMasterFormer));
-    if (former && former->seal != record_.seal) {
+    if (earlier_ && !CameToNothing(*earlier_, record_)) {
       const Result<void> destroyed =
-          Destroy(former->custodian, kMasterFormer,
-                  [&former](Custodian& custodian) { return DestroyHome(custodian, *former); });
+          Destroy(earlier_->parts.custodian, kMasterFormer,
+                  [this](Custodian& custodian) { return DestroyHome(custodian, earlier_->parts); });
       if (!destroyed && !IsLost(destroyed.error().code())) return destroyed;
     }
     const Result<void> cleaned = CleanUpDraft(place_.pools, directory_);
@@ -189,7 +196,8 @@ class Resealer {
     state.audit_head = trail.log()->head();
     state.audit_tail = trail.has_tail();
     ForgetServiceKey(state);
-    KEYWARD_TRY(ReplaceFile(directory_ / kMasterFormer, Encode(record_)));
+    KEYWARD_ASSIGN(const FormerHome former, MakeFormerHome(PartsOf(record_), master));
+    KEYWARD_TRY(ReplaceFile(directory_ / kMasterFormer, Encode(former)));
     Result<MasterRecord> made =
         MakeHome(master, {request_.custodian, request_.authority, std::move(state)}, pool,
                  directory_, place_.rng);
@@ -225,8 +233,9 @@ class Resealer {
   // The new home holds: what fails from here on is told, and can be repeated.
   void TidyUp() {
     if (to_.former_answers) {
-      Note(Destroy(record_.custodian, kMasterFormer,
-                   [this](Custodian& custodian) { return DestroyHome(custodian, record_); }),
+      Note(Destroy(
+               record_.custodian, kMasterFormer,
+               [this](Custodian& custodian) { return DestroyHome(custodian, PartsOf(record_)); }),
            "the former seal of the master key in the " + record_.custodian +
                "; keyd tries again when it serves");
     }
@@ -255,6 +264,7 @@ class Resealer {
   const std::filesystem::path& directory_;
   MasterRecord record_;  // of the home that it had
   SecondSeal second_;
+  std::optional<FormerHome> earlier_;  // of a reseal before this one
   Resealing to_;
 };
 

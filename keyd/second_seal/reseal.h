@@ -60,8 +60,8 @@ struct Resealing {
 // audit log is told before. Killed at any point, it can be repeated, and nothing is lost. Blocks.
 // Errors: kNotInitialised (no master key), kNotFound (no second seal, or its hardware part is
 // gone), kInvalidArgument (a recovery key where a custodian has the second seal, or the other way
-// round), kAuthenticationFailed (another recovery key), kDataCorrupt (the seal, the store, or the
-// audit log), kRolledBack, kConfiguration, the custodians'.
+// round), kAuthenticationFailed (another recovery key), kDataCorrupt (the seal, the store, the
+// audit log, or master-key.former), kRolledBack, kConfiguration, the custodians'.
 Result<Resealing> Reseal(const ResealRequest& request, const ResealPlace& place);
 
 // For keyctl: JSON, and no secret in it. docs/STORE_FORMAT.md has its fields.

@@ -172,7 +172,8 @@ void SecondSealService::Keep(const std::shared_ptr<Making>& making) {
 Result<Seals> SecondSealService::Show() const {
   Seals seals{.custodian = unsealer_.record().custodian, .second = std::nullopt, .former = {}};
   KEYWARD_ASSIGN(seals.second, ReadSecondSeal(directory_));
-  if (unsealer_.former()) seals.former = unsealer_.former()->custodian;
+  if (unsealer_.former()) seals.former = unsealer_.former()->parts.custodian;
+  if (unsealer_.former_refused()) seals.former = kRefusedFormer;
   return seals;
 }
 

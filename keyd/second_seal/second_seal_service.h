@@ -18,10 +18,14 @@ struct SecondSealRequest {
   Bytes material;     // tpm: SPKI of who signs PCR policies; recovery: a certificate, PEM
 };
 
+inline constexpr const char* kRefusedFormer = "refused";
+
 struct Seals {
   std::string custodian;             // has the master key
   std::optional<SecondSeal> second;  // nothing when there is none
-  std::string former;                // custodian of a home that is not destroyed yet; "": none
+  // Custodian of a home that is not destroyed yet; "": none; kRefusedFormer: a file of one that
+  // keyd did not write.
+  std::string former;
 };
 
 // Belongs to the bus thread. The caller has been found to be an admin before. Each `done` is called

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keyd/audit_tail.h"
+#include "keyd/former_home.h"
 #include "keyd/master_record.h"
 #include "keyd/pcr_policies.h"
 #include "keyd/second_record.h"
@@ -19,6 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (const auto tail = keyward::DecodeAuditTail(input)) {
     Require(std::ranges::equal(keyward::Encode(*tail), input));
+  }
+  if (const auto former = keyward::DecodeFormerHome(input)) {
+    Require(std::ranges::equal(keyward::Encode(*former), input));
   }
   if (const auto policies = keyward::DecodePcrPolicies(input)) {
     Require(std::ranges::equal(keyward::Encode(*policies), input));

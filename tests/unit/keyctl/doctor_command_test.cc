@@ -159,6 +159,8 @@ TEST_F(DoctorCommandTest, TheSecondSealIsTold) {
   EXPECT_EQ(Doctor(), ExitCode::kOk);
   EXPECT_THAT(std::string(Finding("second seal").at("finding")),
               AllOf(HasSubstr("recovery"), HasSubstr("the hsm that had the master key before")));
+  keyd_.seals.former = kRefusedFormer;
+  ExpectAttention("second seal", "move it away");
   keyd_.seals_error = Error(ErrorCode::kDataCorrupt, "master-key.second is damaged");
   ExpectAttention("second seal", "keyctl master forget --lost");
 }

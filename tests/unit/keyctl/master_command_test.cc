@@ -77,6 +77,9 @@ TEST_F(MasterCommandTest, ShowTellsPeopleAndScripts) {
   EXPECT_EQ(Run({"master", "show"}), ExitCode::kOk);
   EXPECT_THAT(out_.str(), HasSubstr("for the recovery certificate abcd"));
   EXPECT_THAT(out_.str(), HasSubstr("The TPM that had it before"));
+  keyd_.seals.former = kRefusedFormer;
+  EXPECT_EQ(Run({"master", "show"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), HasSubstr("master-key.former in the state directory is not as keyd"));
   keyd_.seals = {"hsm", "tpm", SomeKey().spki(), {}, ""};
   EXPECT_EQ(Run({"master", "show"}), ExitCode::kOk);
   EXPECT_THAT(out_.str(), HasSubstr("signed by " + ToHex(SomeKey().Fingerprint())));

@@ -1,8 +1,10 @@
 #include "keyd/initialise.h"
 
 #include "core/file.h"
+#include "keyd/former_home.h"
 #include "keyd/master_key.h"
 #include "keyd/master_record.h"
+#include "keyd/second_record.h"
 #include "keyd/store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
@@ -107,6 +109,31 @@ TEST_F(InitialiseTest, ARecordThatWasMadeIsNoDraft) {
   ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / "away"));
   EXPECT_THAT(Init(), FailsWith(ErrorCode::kAlreadyExists));
   EXPECT_EQ(hardware_.MasterCount(), 1U);
+}
+
+// A directory whose master-key was taken away, with a draft that names what other files tell of.
+TEST_F(InitialiseTest, ADraftThatNamesWhatIsInUseDestroysNothing) {
+  ASSERT_OK(Init());
+  MasterRecord draft = *Record();
+  ASSERT_OK(MoveFile(directory_.path() / kMasterFile, directory_.path() / "away"));
+  ASSERT_OK(MoveFile(directory_.path() / kStateFile, directory_.path() / "away.db"));
+  draft.record.clear();
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(draft)));
+  const FormerHome former{{"hsm", {9}, draft.counter}, Bytes(32, 1)};
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterFormer, Encode(former)));
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kDataCorrupt));
+  ASSERT_OK(RemoveFile(directory_.path() / kMasterFormer));
+  SecondSeal second{"hsm", {}, draft.check, {}, {1}, Bytes(32, 1)};
+  ASSERT_OK(ReplaceFile(directory_.path() / kSecondFile, Encode(second)));
+  draft.seal = SecondSealId(draft.check);
+  draft.check = Bytes(32, 5);
+  ASSERT_OK(ReplaceFile(directory_.path() / kMasterDraft, Encode(draft)));
+  EXPECT_THAT(Init(), FailsWith(ErrorCode::kDataCorrupt));
+  EXPECT_TRUE(IsThere(kMasterDraft));
+  ASSERT_OK(RemoveFile(directory_.path() / kMasterDraft));
+  ASSERT_OK(MoveFile(directory_.path() / "away", directory_.path() / kMasterFile));
+  ASSERT_OK(MoveFile(directory_.path() / "away.db", directory_.path() / kStateFile));
+  EXPECT_OK(Open());
 }
 
 TEST_F(InitialiseTest, WhatAFormerStoreLeftIsNotPlayedIntoTheNewOne) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "keyd/ask.h"
 #include "policy/name_rules.h"
 #include "tests/unit/keyd/second_seal/second_seal_fixture.h"
 
@@ -31,6 +32,19 @@ class ResealTest : public testing_support::SecondSealFixture {
     Stop();
   }
   SecondSealRequest ForRecovery() const { return {kInRecovery, ToBytes(AsBytes(certificate_))}; }
+  // As who may write to the disk can: the home that the file tells of is to be destroyed.
+  void PlantFormer(const HardwareParts& parts) {
+    Put(kMasterFormer, Encode(FormerHome{parts, Bytes(32, 1)}));
+  }
+  // What a start and the sweep of every custodian do has been done.
+  void Sweep() {
+    for (const auto& [name, pool] : pools_) unsealer_->OnHealthy(*pool);
+    for (const auto& [name, pool] : pools_) {
+      ASSERT_OK(Wait([&](const auto& done) {
+        Ask<void>(*pool, 0, daemon_->post, [](Custodian&) { return Result<void>(); }, done);
+      }));
+    }
+  }
   MasterRecord Record() { return ReadMasterRecord(Folder() / kMasterFile).value().value(); }
 };
 
@@ -167,6 +181,75 @@ TEST_F(ResealTest, WhatComesBackLaterIsDestroyed) {
     unsealer_->OnHealthy(*pools_.at("tpm"));
     return tpm_.MasterCount() == 0 && !IsThere(kMasterFormer);
   }));
+}
+
+TEST_F(ResealTest, WhoMayWriteToTheDiskHasNothingDestroyed) {
+  HaveServed(kInHsm);
+  const MasterRecord now = Record();
+  const KeyId other = {9};
+  for (const HardwareParts& parts :
+       std::vector<HardwareParts>{{"tpm", other, now.counter},
+                                  {"tpm", now.seal, other},
+                                  {"hsm", SecondSealId(now.check), other},
+                                  {"tpm", now.seal, now.counter}}) {
+    PlantFormer(parts);
+    const Bytes planted = Contents(kMasterFormer);
+    ASSERT_OK(Start());
+    Sweep();
+    EXPECT_EQ(tpm_.MasterCount(), 1U);
+    EXPECT_EQ(hsm_.MasterCount(), 1U);
+    EXPECT_EQ(Contents(kMasterFormer), planted);
+    EXPECT_EQ(service_->Show()->former, kRefusedFormer);
+    Stop();
+  }
+  Put(kMasterFormer, {1, 2, 3});
+  ASSERT_OK(Start());  // with the counter that it always had
+  EXPECT_EQ(service_->Show()->former, kRefusedFormer);
+}
+
+TEST_F(ResealTest, AFormerHomeThatNobodyVouchesForIsNotBelievedByAReseal) {
+  HaveServed(ForRecovery());
+  const MasterRecord now = Record();
+  for (const HardwareParts& parts :
+       std::vector<HardwareParts>{{"tpm", {9}, now.counter}, {"hsm", {9}, {8}}}) {
+    PlantFormer(parts);
+    EXPECT_THAT(ResealTo("hsm", &recovery_, false), FailsWith(ErrorCode::kDataCorrupt));
+    EXPECT_THAT(ResealTo("hsm", &recovery_), FailsWith(ErrorCode::kDataCorrupt));
+    EXPECT_TRUE(IsThere(kMasterFormer));
+  }
+  ASSERT_OK(RemoveFile(Folder() / kMasterFormer));
+  ASSERT_OK(ResealTo("hsm", &recovery_));
+  EXPECT_OK(Start());
+}
+
+TEST_F(ResealTest, ADraftThatNamesWhatIsInUseIsNone) {
+  HaveServed(ForRecovery());
+  const MasterRecord now = Record();
+  for (const HardwareParts& parts : std::vector<HardwareParts>{
+           {"tpm", {9}, now.counter}, {"tpm", SecondSealId(now.check), {9}}}) {
+    MasterRecord draft = now;
+    draft.record.clear();
+    draft.seal = parts.seal;
+    draft.counter = parts.counter;
+    Put(kMasterDraft, Encode(draft));
+    EXPECT_THAT(ResealTo("hsm", &recovery_), FailsWith(ErrorCode::kDataCorrupt));
+    EXPECT_TRUE(IsThere(kMasterDraft));
+  }
+  ASSERT_OK(RemoveFile(Folder() / kMasterDraft));
+  ASSERT_OK(Start());
+}
+
+TEST_F(ResealTest, ASealedKeydThatIsZeroizedTakesTheFormerHomeAtItsWord) {
+  HaveServed(kInHsm);
+  tpm_.SetAvailable(false);
+  ASSERT_OK(ResealTo("hsm"));
+  tpm_.SetAvailable(true);
+  Put("sealed", {});
+  EXPECT_THAT(Start(), FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(service_->Show()->former, "tpm");
+  ASSERT_OK(Zeroize());
+  EXPECT_TRUE(testing_support::RunPostedUntil(*posts_, [&] { return tpm_.MasterCount() == 0; }));
+  EXPECT_EQ(hsm_.MasterCount(), 0U);
 }
 
 TEST_F(ResealTest, TheOldBindingOpensTheNewStoreNoMore) {
