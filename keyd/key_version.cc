@@ -157,6 +157,7 @@ Result<Bytes> KeyVersion::SignUnsealed(ByteView message) {
 
 Result<void> KeyVersion::Unseal(Custodian& custodian) {
   if (IsUnsealed()) return {};
+  KEYWARD_TRY(CheckUsable());  // it may have waited long for the hardware
   KEYWARD_ASSIGN(const SecretBytes seed,
                  custodian.sealer().Unseal(record_.reference, SealContext(key_.name, id())));
   return Take(seed);

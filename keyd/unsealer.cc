@@ -124,14 +124,22 @@ Result<Unsealer::Released> Unsealer::Release(Custodian& custodian, const MasterR
 }
 
 void Unsealer::StartAttempt() {
+  EndAttempt();
+  wanted_ = std::make_shared<std::atomic<bool>>(true);
   Ask<Released>(
       pool(), 0, daemon_.post,
-      [record = record_, policies = policies_.all()](Custodian& custodian) {
+      [record = record_, policies = policies_.all(),
+       wanted = wanted_](Custodian& custodian) -> Result<Released> {
+        if (!*wanted) return Fail(SealedByAdmin());
         return Release(custodian, record, policies);
       },
-      [this, attempt = ++attempt_](Result<Released> released) {
-        OnReleased(attempt, std::move(released));
+      [this, wanted = wanted_](Result<Released> released) {
+        if (*wanted) OnReleased(std::move(released));
       });
+}
+
+void Unsealer::EndAttempt() {
+  if (wanted_ != nullptr) *wanted_ = false;
 }
 
 void Unsealer::Unseal(uint32_t caller, const Done& done) {
@@ -143,7 +151,7 @@ void Unsealer::Unseal(uint32_t caller, const Done& done) {
 
 Result<void> Unsealer::Seal() {
   sealed_by_admin_ = true;
-  ++attempt_;          // whose answer comes too late
+  EndAttempt();
   candidate_.reset();  // which ends an attempt that is under way
   daemon_.vault.reset();
   daemon_.on_vault_changed();
@@ -152,15 +160,21 @@ Result<void> Unsealer::Seal() {
   return ReplaceFile(SealMark(), {});
 }
 
-void Unsealer::ReleaseMaster(uint32_t caller, const MasterDone& done) {
+void Unsealer::ReleaseMaster(uint32_t caller, const std::shared_ptr<HeldMaster>& held,
+                             const Done& done) {
   Ask<SecretBytes>(
       pool(), caller, daemon_.post,
-      [record = record_, policies = policies_.all()](Custodian& custodian) {
+      [record = record_, policies = policies_.all(),
+       held](Custodian& custodian) -> Result<SecretBytes> {
+        KEYWARD_TRY(held->CheckHeld());
         return custodian.master_sealer().UnsealMaster(record.seal, record.record, policies);
       },
-      [this, done](Result<SecretBytes> bytes) {
+      [this, held, done](Result<SecretBytes> bytes) {
         if (!bytes) return done(Fail(bytes.error()));
-        done(CheckedMaster(std::move(*bytes), record_));
+        done(held->With([&](std::optional<MasterKey>& master) -> Result<void> {
+          KEYWARD_ASSIGN(master, CheckedMaster(std::move(*bytes), record_));
+          return {};
+        }));
       });
 }
 
@@ -219,7 +233,7 @@ void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
 
 void Unsealer::Stop() {
   waiting_.clear();
-  ++attempt_;
+  EndAttempt();
   candidate_.reset();
 }
 
@@ -289,8 +303,8 @@ audit::Event Unsealer::Beginning() const {
   return MakeEvent(kind, unsealed_by_, record_.custodian);
 }
 
-void Unsealer::OnReleased(uint64_t attempt, Result<Released> released) {
-  if (waiting_.empty() || attempt != attempt_ || candidate_ != nullptr) return;
+void Unsealer::OnReleased(Result<Released> released) {
+  if (waiting_.empty() || candidate_ != nullptr) return;
   if (!released) {
     const bool gone = released.error().code() == ErrorCode::kNotFound;
     return Finish(Fail(gone ? Destroyed(released.error()) : released.error()));

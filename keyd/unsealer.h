@@ -6,6 +6,7 @@
 // signed policy) is waited out; any other, before keyd has served, ends it.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -33,7 +34,8 @@ class Unsealer {
  public:
   using PcrStateDone = std::function<void(Result<PcrState>)>;
   using Done = std::function<void(Result<void>)>;
-  using MasterDone = std::function<void(Result<MasterKey>)>;
+  // Nothing until it was released.
+  using HeldMaster = HeldSecret<std::optional<MasterKey>>;
 
   // Reads what the state directory says. Errors: kNotInitialised, kDataCorrupt, kIo, kConfiguration
   // (the custodian that has the master key is not configured).
@@ -54,9 +56,9 @@ class Unsealer {
   // not: then it can be repeated. Errors: kIo, kDataCorrupt (the master key is gone, but the store
   // does not tell which keys there are), the custodian's.
   void ZeroizeAll(const Done& done);
-  // Has the custodian release the master key once more, for another seal of it. Errors: the
-  // custodian's, kDataCorrupt (another master key).
-  void ReleaseMaster(uint32_t caller, const MasterDone& done);
+  // Has the custodian release the master key once more into `held`, for another seal of it. Errors:
+  // the custodian's, kDataCorrupt (another master key), kSealed.
+  void ReleaseMaster(uint32_t caller, const std::shared_ptr<HeldMaster>& held, const Done& done);
   // The home that the master key had before, where that is not destroyed yet. Until the service was
   // unsealed once, it is what the file says, and nobody has vouched for it.
   const std::optional<FormerHome>& former() const { return former_; }
@@ -118,7 +120,9 @@ class Unsealer {
                                   const std::vector<SignedPcrPolicy>& policies);
   void StartAttempt();
   audit::Event Beginning() const;
-  void OnReleased(uint64_t attempt, Result<Released> released);
+  void OnReleased(Result<Released> released);
+  // The attempt that is under way comes to nothing: no master key is released for it any more.
+  void EndAttempt();
   void OnConfirmed(const Result<void>& confirmed);
   void Finish(const Result<void>& outcome);
   // Has every custodian destroy what it is to; `outcome` is what went before.
@@ -142,11 +146,11 @@ class Unsealer {
   PcrPolicies policies_;
   std::optional<FormerHome> former_;
   bool former_refused_ = false;
-  std::vector<Done> waiting_;         // for the attempt that is under way
-  uint64_t attempt_ = 0;              // counts them, so that an answer to a former one is known
-  int counting_ = 0;                  // confirmations that the hardware is at
-  std::unique_ptr<Vault> candidate_;  // opened, and not yet confirmed
-  bool sealed_by_admin_ = false;      // also where the mark could not be written
+  std::vector<Done> waiting_;                  // for the attempt that is under way
+  std::shared_ptr<std::atomic<bool>> wanted_;  // whether the latest attempt is still
+  int counting_ = 0;                           // confirmations that the hardware is at
+  std::unique_ptr<Vault> candidate_;           // opened, and not yet confirmed
+  bool sealed_by_admin_ = false;               // also where the mark could not be written
   std::map<std::string, Doomed, std::less<>>
       to_destroy_;  // what a ZeroizeAll has still to do, by custodian
   bool has_served_ = false;

@@ -28,6 +28,9 @@ Result<std::unique_ptr<Vault>> Vault::Create(Parts parts) {
 }
 
 Vault::~Vault() {
+  for (const std::weak_ptr<EndsWithVault>& each : held_) {
+    if (const std::shared_ptr<EndsWithVault> held = each.lock()) held->End();
+  }
   journal_->Stop();
   if (keys_ != nullptr) keys_->Seal();
 }

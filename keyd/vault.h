@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "keyd/audit_checkpoints.h"
+#include "keyd/held_secret.h"
 #include "keyd/journal.h"
 #include "keyd/key_ring.h"
 #include "keyd/registry.h"
@@ -60,6 +62,14 @@ class Vault {
   std::weak_ptr<const SecretBytes> token_key() const { return token_key_; }
   // For what goes with the vault.
   const SecretBytes& transport_key() const { return *transport_key_; }
+  // What the caller holds of it ends with the vault, whoever waits for hardware meanwhile.
+  template <class T>
+  std::shared_ptr<HeldSecret<T>> Hold(T secret) {
+    auto held = std::make_shared<HeldSecret<T>>(std::move(secret));
+    std::erase_if(held_, [](const auto& each) { return each.expired(); });
+    held_.push_back(held);
+    return held;
+  }
   // What is on disk, and its epoch. Errors: kIo, kDataCorrupt.
   Result<StoredState> Load() { return store_->Load(); }
   // Sets disk space aside for revocations, where some is missing.
@@ -72,6 +82,7 @@ class Vault {
   BackupIdentity backup_;
   std::shared_ptr<const SecretBytes> token_key_;
   std::shared_ptr<const SecretBytes> transport_key_;
+  std::vector<std::weak_ptr<EndsWithVault>> held_;
   std::unique_ptr<Store> store_;
   std::shared_ptr<Journal> journal_;
   std::unique_ptr<Registry> registry_;

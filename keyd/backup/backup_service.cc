@@ -58,15 +58,20 @@ Result<void> ProveSealing(Custodian& custodian, Rng& rng) {
 
 // A backup on its way.
 struct BackupService::Draft {
+  // Has the keys of the content and of its MAC.
+  struct Filling {
+    NewEnvelope envelope;
+    ContentWriter writer;
+
+    Sink ToEnvelope() {
+      return [this](ByteView plaintext) { return envelope.Write(plaintext); };
+    }
+  };
+
   std::vector<RecoveryCertificate> recipients;
   Manifest manifest;
-  std::optional<NewEnvelope> envelope = std::nullopt;
-  std::optional<ContentWriter> writer = std::nullopt;
+  std::shared_ptr<HeldSecret<Filling>> filling = nullptr;  // while the service key signs
   BackupDigest digest{};
-
-  Sink ToEnvelope() {
-    return [this](ByteView plaintext) { return envelope->Write(plaintext); };
-  }
 };
 
 void BackupService::Create(ByteView pem, uint32_t caller,
@@ -90,7 +95,9 @@ void BackupService::Create(ByteView pem, uint32_t caller,
                                                           .master = (*vault)->backup().master,
                                                           .state = ForBackup(*state)}});
   daemon_.rng.Fill(draft->manifest.id);
-  GatherSecrets({daemon_.pools, daemon_.post, caller, (*vault)->transport_key()}, *state,
+  Result<Secrets> derived = DeriveSecrets((*vault)->transport_key(), *state);
+  if (!derived) return done(Fail(derived.error()));
+  GatherSecrets({daemon_.pools, daemon_.post, caller, (*vault)->Hold(std::move(*derived))}, *state,
                 [this, draft, done](const Result<Secrets>& secrets) {
                   if (!secrets) return done(Fail(secrets.error()));
                   Fill(draft, *secrets, done);
@@ -115,11 +122,13 @@ Result<BackupDigest> BackupService::WriteBody(Draft& draft, const Secrets& secre
   }
   KEYWARD_TRY(CheckPairs(draft.manifest, secrets));
   KEYWARD_TRY(CheckReadable(draft.manifest));
-  KEYWARD_ASSIGN(draft.envelope, NewEnvelope::Create(draft.recipients));
-  KEYWARD_ASSIGN(draft.writer, ContentWriter::Create(daemon_.rng));
+  KEYWARD_ASSIGN(NewEnvelope envelope, NewEnvelope::Create(draft.recipients));
+  KEYWARD_ASSIGN(ContentWriter writer, ContentWriter::Create(daemon_.rng));
+  Draft::Filling filling{std::move(envelope), std::move(writer)};
   KEYWARD_ASSIGN(draft.digest,
-                 draft.writer->WriteBody(draft.manifest, secrets, draft.envelope->header(),
-                                         draft.ToEnvelope()));
+                 filling.writer.WriteBody(draft.manifest, secrets, filling.envelope.header(),
+                                          filling.ToEnvelope()));
+  draft.filling = vault->Hold(std::move(filling));
   return draft.digest;
 }
 
@@ -138,8 +147,10 @@ Result<MadeBackup> BackupService::Finish(Draft& draft, const Seal& seal) {
   KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   const SecretBytes& key = vault->backup().key;
   KEYWARD_ASSIGN(const BackupDigest origin, OriginOf(draft.digest, key));
-  KEYWARD_TRY(draft.writer->WriteTrailer(origin, seal, draft.ToEnvelope()));
-  KEYWARD_ASSIGN(Bytes der, draft.envelope->Finish());
+  KEYWARD_ASSIGN(Bytes der, draft.filling->With([&](Draft::Filling& filling) -> Result<Bytes> {
+    KEYWARD_TRY(filling.writer.WriteTrailer(origin, seal, filling.ToEnvelope()));
+    return filling.envelope.Finish();
+  }));
   KEYWARD_TRY(
       WriteLatest(directory_, {draft.manifest.id, draft.manifest.created, draft.digest}, key));
   for (const RecoveryCertificate& recipient : draft.recipients) {

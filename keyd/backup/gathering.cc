@@ -25,20 +25,21 @@ struct Sealed {
 // Keeps itself alive until it has told its outcome.
 class Gathering : public std::enable_shared_from_this<Gathering> {
  public:
-  Gathering(const GatheringParts& parts, std::vector<Sealed> sealed, Secrets secrets,
+  Gathering(GatheringParts parts, std::vector<Sealed> sealed,
             std::function<void(Result<Secrets>)> done)
-      : post_(parts.post),
-        caller_(parts.caller),
-        sealed_(std::move(sealed)),
-        secrets_(std::move(secrets)),
-        done_(std::move(done)) {}
+      : parts_(std::move(parts)), sealed_(std::move(sealed)), done_(std::move(done)) {}
 
   void Next() {
-    if (next_ == sealed_.size()) return done_(std::move(secrets_));
-    const Sealed& next = sealed_[next_];
+    if (gathered_ == sealed_.size()) {
+      return done_(
+          parts_.secrets->With([](Secrets& all) -> Result<Secrets> { return std::move(all); }));
+    }
+    const Sealed& next = sealed_[gathered_];
     Ask<SecretBytes>(
-        next.pool, caller_, post_,
-        [version = next.version](Custodian& custodian) {
+        next.pool, parts_.caller, parts_.post,
+        [version = next.version,
+         held = parts_.secrets](Custodian& custodian) -> Result<SecretBytes> {
+          KEYWARD_TRY(held->CheckHeld());
           return custodian.sealer().Unseal(version.reference, SealContext(version.key, version.id));
         },
         [self = shared_from_this()](Result<SecretBytes> secret) { self->Take(std::move(secret)); });
@@ -46,18 +47,20 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
 
  private:
   void Take(Result<SecretBytes> secret) {
-    const VersionRecord& version = sealed_[next_++].version;
+    const VersionRecord& version = sealed_[gathered_++].version;
     if (!secret) return done_(Fail(CannotOpen(version, secret.error())));
-    secrets_.emplace(version.id, std::move(*secret));
+    const Result<void> taken = parts_.secrets->With([&](Secrets& all) -> Result<void> {
+      all.emplace(version.id, std::move(*secret));
+      return {};
+    });
+    if (!taken) return done_(Fail(taken.error()));
     Next();
   }
 
-  const KeyRing::Post post_;
-  const uint32_t caller_;
+  const GatheringParts parts_;
   const std::vector<Sealed> sealed_;
-  size_t next_ = 0;
-  Secrets secrets_;
   const std::function<void(Result<Secrets>)> done_;
+  size_t gathered_ = 0;
 };
 
 // Those of `state` that can sign, of keys of that custody.
@@ -74,6 +77,8 @@ std::vector<std::pair<const VersionRecord*, const KeyRecord*>> VersionsOf(const 
   return versions;
 }
 
+}  // namespace
+
 Result<Secrets> DeriveSecrets(const SecretBytes& transport_key, const StoredState& state) {
   Secrets secrets;
   for (const auto& [version, key] : VersionsOf(state, Custody::kDerived)) {
@@ -85,18 +90,13 @@ Result<Secrets> DeriveSecrets(const SecretBytes& transport_key, const StoredStat
   return secrets;
 }
 
-}  // namespace
-
 void GatherSecrets(const GatheringParts& parts, const StoredState& state,
                    std::function<void(Result<Secrets>)> done) {
-  Result<Secrets> derived = DeriveSecrets(parts.transport_key, state);
-  if (!derived) return done(Fail(derived.error()));
   std::vector<Sealed> sealed;
   for (const auto& [version, key] : VersionsOf(state, Custody::kSealed)) {
     sealed.push_back({*version, *parts.pools.at(key->custodian)});
   }
-  std::make_shared<Gathering>(parts, std::move(sealed), std::move(*derived), std::move(done))
-      ->Next();
+  std::make_shared<Gathering>(parts, std::move(sealed), std::move(done))->Next();
 }
 
 }  // namespace keyward::backup

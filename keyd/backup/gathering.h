@@ -1,5 +1,5 @@
-// Has the custodians open every sealed key that can sign, one after the other, and derives the
-// seeds of derived ones.
+// The private halves that a backup holds: derived from the master key, or opened by the custodians
+// one after the other.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "keyd/backup/content.h"
+#include "keyd/held_secret.h"
 #include "keyd/key_ring.h"
 
 namespace keyward::backup {
@@ -15,11 +16,15 @@ struct GatheringParts {
   KeyRingPools& pools;
   KeyRing::Post post;
   uint32_t caller;
-  const SecretBytes& transport_key;  // is needed during the call alone
+  std::shared_ptr<HeldSecret<Secrets>> secrets;  // where they go, beside those that are there
 };
 
+// The seeds of derived keys. Errors: those of DeriveSeed, with the name of the key.
+Result<Secrets> DeriveSecrets(const SecretBytes& transport_key, const StoredState& state);
+
 // Belongs to the bus thread. Other callers' work goes in between. `done` is called once. Errors:
-// the Sealer's, with the name of the key; kCustodianUnavailable.
+// the Sealer's, with the name of the key; kCustodianUnavailable; kSealed: then no key is opened any
+// more.
 void GatherSecrets(const GatheringParts& parts, const StoredState& state,
                    std::function<void(Result<Secrets>)> done);
 

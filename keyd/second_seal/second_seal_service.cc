@@ -15,11 +15,15 @@ namespace {
 
 using audit::EventKind;
 
+using Master = const std::optional<MasterKey>;
+
 // What a killed making has left under the name goes first.
-Result<Bytes> SealAnew(Custodian& custodian, const KeyId& id, const MasterKey& master,
+Result<Bytes> SealAnew(Custodian& custodian, const KeyId& id, Unsealer::HeldMaster& held,
                        const std::optional<PublicKey>& authority) {
   KEYWARD_TRY(custodian.master_sealer().DestroyMaster(id));
-  return custodian.master_sealer().SealMaster(id, master.bytes(), authority);
+  return held.With([&](Master& master) {
+    return custodian.master_sealer().SealMaster(id, master->bytes(), authority);
+  });
 }
 
 Result<backup::RecoveryCertificate> OneCertificate(ByteView pem) {
@@ -52,7 +56,7 @@ struct SecondSealService::Making {
   SecondSeal seal;
   std::optional<PublicKey> authority = std::nullopt;
   std::optional<backup::RecoveryCertificate> certificate = std::nullopt;
-  std::optional<MasterKey> master = std::nullopt;  // while it is needed
+  std::shared_ptr<Unsealer::HeldMaster> master = nullptr;  // ended when it is not needed any more
   CustodianPool* pool = nullptr;
   uint32_t caller = 0;
   Done done = nullptr;
@@ -70,9 +74,10 @@ struct SecondSealService::Making {
 
 Result<std::shared_ptr<SecondSealService::Making>> SecondSealService::Begin(
     const SecondSealRequest& request, uint32_t caller) const {
-  KEYWARD_TRY(daemon_.Unsealed());
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
   if (busy_) return IsBusy();
   auto making = std::make_shared<Making>();
+  making->master = vault->Hold(std::optional<MasterKey>());
   making->caller = caller;
   making->seal.place = request.place;
   making->seal.made = daemon_.clock.Now();
@@ -111,9 +116,8 @@ void SecondSealService::Make(const SecondSealRequest& request, uint32_t caller, 
   if (const Result<void> told = daemon_.audit.Record(making->Event()); !told) return done(told);
   busy_ = true;
   making->done = Ending(making->Event(), done);
-  unsealer_.ReleaseMaster(caller, [this, making](Result<MasterKey> master) {
-    if (!master) return making->done(Fail(master.error()));
-    making->master = std::move(*master);
+  unsealer_.ReleaseMaster(caller, making->master, [this, making](const Result<void>& released) {
+    if (!released) return making->done(released);
     Seal(making);
   });
 }
@@ -127,13 +131,9 @@ SecondSealService::Done SecondSealService::Ending(const audit::Event& event, con
 }
 
 void SecondSealService::Seal(const std::shared_ptr<Making>& making) {
-  // It may have been sealed, or zeroized, meanwhile.
-  if (const Result<Vault*> vault = daemon_.Unsealed(); !vault) {
-    making->master.reset();
-    return making->done(Fail(vault.error()));
-  }
   if (making->pool != nullptr) return SealInHardware(making);
-  Result<Bytes> sealed = SealForRecovery(*making->certificate, *making->master);
+  Result<Bytes> sealed = making->master->With(
+      [&](Master& master) { return SealForRecovery(*making->certificate, *master); });
   if (!sealed) return making->done(Fail(sealed.error()));
   making->seal.sealed = std::move(*sealed);
   Keep(making);
@@ -146,21 +146,21 @@ void SecondSealService::SealInHardware(const std::shared_ptr<Making>& making) {
         return SealAnew(custodian, id, *making->master, making->authority);
       },
       [this, making](Result<Bytes> record) {
-        const Result<Vault*> vault = daemon_.Unsealed();
-        if (record && vault) {
+        if (record) {
           making->seal.sealed = std::move(*record);
           return Keep(making);
         }
-        making->master.reset();
-        const Error why = record ? vault.error() : record.error();
-        DestroyPart(making->seal.place, making->caller,
-                    [making, why](const Result<void>&) { making->done(Fail(why)); });
+        making->master->End();
+        DestroyPart(
+            making->seal.place, making->caller,
+            [making, why = record.error()](const Result<void>&) { making->done(Fail(why)); });
       });
 }
 
 void SecondSealService::Keep(const std::shared_ptr<Making>& making) {
-  Result<void> kept = Authenticate(making->seal, *making->master);
-  making->master.reset();
+  Result<void> kept =
+      making->master->With([&](Master& master) { return Authenticate(making->seal, *master); });
+  making->master->End();
   if (kept) kept = ReplaceFile(directory_ / kSecondFile, Encode(making->seal));
   if (kept)
     Log(LogLevel::kNotice, "a second seal of the master key was made: {}", making->seal.place);

@@ -13,17 +13,24 @@ namespace keyward::testing_support {
 struct CustodianHooks {
   std::function<Result<void>()> generated;  // a failure: the key is made, the answer is lost
   std::function<void()> signed_;
+  // These before: a secret is about to be unsealed, the master key to be sealed or unsealed.
+  std::function<void()> unsealing;
+  std::function<void()> sealing_master;
+  std::function<void()> unsealing_master;
 };
 
-class HookedCustodian final : public Custodian, private Signer {
+class HookedCustodian final : public Custodian,
+                              private Signer,
+                              private Sealer,
+                              private MasterSealer {
  public:
   HookedCustodian(std::unique_ptr<Custodian> base, const CustodianHooks& hooks)
       : base_(std::move(base)), hooks_(hooks) {}
 
   Signer& signer() override { return *this; }
-  Sealer& sealer() override { return base_->sealer(); }
+  Sealer& sealer() override { return *this; }
   Counter& counter() override { return base_->counter(); }
-  MasterSealer& master_sealer() override { return base_->master_sealer(); }
+  MasterSealer& master_sealer() override { return *this; }
   Attester* attester() override { return base_->attester(); }
   Result<void> CheckHealth() override { return base_->CheckHealth(); }
   HardwareNotes Notes() const override { return base_->Notes(); }
@@ -48,6 +55,26 @@ class HookedCustodian final : public Custodian, private Signer {
   }
   Result<void> DestroyUnrecorded(std::span<const KeyId> announced) override {
     return base_->signer().DestroyUnrecorded(announced);
+  }
+  Result<Bytes> Seal(const SecretBytes& secret, ByteView context) override {
+    return base_->sealer().Seal(secret, context);
+  }
+  Result<SecretBytes> Unseal(ByteView blob, ByteView context) override {
+    if (hooks_.unsealing) hooks_.unsealing();
+    return base_->sealer().Unseal(blob, context);
+  }
+  Result<Bytes> SealMaster(const KeyId& id, const SecretBytes& master,
+                           const std::optional<PublicKey>& authority) override {
+    if (hooks_.sealing_master) hooks_.sealing_master();
+    return base_->master_sealer().SealMaster(id, master, authority);
+  }
+  Result<SecretBytes> UnsealMaster(const KeyId& id, ByteView record,
+                                   std::span<const SignedPcrPolicy> policies) override {
+    if (hooks_.unsealing_master) hooks_.unsealing_master();
+    return base_->master_sealer().UnsealMaster(id, record, policies);
+  }
+  Result<void> DestroyMaster(const KeyId& id) override {
+    return base_->master_sealer().DestroyMaster(id);
   }
 
   const std::unique_ptr<Custodian> base_;

@@ -2,7 +2,10 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
+
 #include "tests/unit/keyd/key_ring_fixture.h"
+#include "tests/unit/keyd/silent_hardware.h"
 
 namespace keyward {
 namespace {
@@ -378,6 +381,25 @@ TEST_F(KeyRingTest, ASignatureOvertakenByARevocationDoesNotLeave) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Hardware("web")));
   hooks_.signed_ = [&] { version->Revoke(clock_.Now()); };
   EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+}
+
+TEST_F(KeyRingTest, AfterASealNoKeyIsOpenedForWhoWaitedForHardware) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Sealed("web")));
+  std::atomic<int> opened = 0;
+  hooks_.unsealing = [&opened] { ++opened; };
+  testing_support::SilentHardware silent;
+  ASSERT_OK(pool().Submit(kCaller, [&silent](const Result<Custodian*>&) {
+    silent.Hold();
+    return Result<void>();
+  }));
+  const Answer<void> answer;
+  ASSERT_OK(version->WithSigner(kCaller, [&](const Result<SignFunction>& sign) {
+    posts_->Post([answer, result = sign ? Result<void>() : Fail(sign.error())] { answer(result); });
+  }));
+  version->Seal();
+  silent.Answer();
+  EXPECT_THAT(Await(answer), FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(opened, 0);
 }
 
 TEST_F(KeyRingTest, ANameIsTakenOnce) {

@@ -1,12 +1,15 @@
 #include "keyd/backup/backup_service.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/file.h"
+#include "core/secret_memory.h"
 #include "keyd/backup/restore.h"
 #include "policy/name_rules.h"
 #include "tests/unit/keyd/backup/recovery_pair.h"
 #include "tests/unit/keyd/key_ring_fixture.h"
+#include "tests/unit/keyd/silent_hardware.h"
 
 namespace keyward::backup {
 namespace {
@@ -64,6 +67,13 @@ class BackupServiceTest : public KeyRingFixture {
                                        nullptr,
                                        transport_key_}));
     ring_ = &daemon_->vault->keys();
+  }
+  // Bytes of secrets that there are without a vault; another is opened.
+  size_t SecretsWhenSealed() {
+    daemon_->vault.reset();
+    const size_t used = GetSecretMemoryUse().used;
+    OpenVault();
+    return used;
   }
   // What the hardware and the journal have still to say.
   template <class T>
@@ -162,6 +172,44 @@ TEST_F(BackupServiceTest, OneThatWasOvertakenByAChangeIsNone) {
       Create([this] { ring_->Revoke("frontend", 0, kCaller, [](const Result<void>&) {}).value(); }),
       FailsWith(ErrorCode::kBusy));
   EXPECT_THAT(Create([this] { daemon_->vault.reset(); }), FailsWith(ErrorCode::kSealed));
+}
+
+TEST_F(BackupServiceTest, ASealWipesWhatWasGatheredAndNoFurtherKeyIsOpened) {
+  OpenVault();
+  for (const char* name : {"one", "two", "three"}) ASSERT_OK(Generate(Sealed(name)));
+  const size_t sealed = SecretsWhenSealed();
+  std::atomic<int> opened = 0;
+  testing_support::SilentHardware silent;
+  hooks_.unsealing = [&] {
+    if (++opened != 2) return;
+    posts_->Post([] {});  // for who waits for it
+    silent.Hold();
+  };
+  EXPECT_THAT(Create([&] {
+                EXPECT_TRUE(RunUntil([&] { return opened == 2; }));
+                daemon_->vault.reset();
+                EXPECT_EQ(GetSecretMemoryUse().used, sealed);
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(opened, 2);
+  EXPECT_EQ(GetSecretMemoryUse().used, sealed);
+}
+
+TEST_F(BackupServiceTest, ASealWipesTheKeysOfABackupThatWaitsForItsSignature) {
+  OpenVault();
+  ASSERT_OK(Create());  // which makes the service key
+  const size_t sealed = SecretsWhenSealed();
+  testing_support::SilentHardware silent;
+  hooks_.signed_ = [&silent] { silent.Hold(); };
+  EXPECT_THAT(Create([&] {
+                silent.AwaitReached();
+                daemon_->vault.reset();
+                EXPECT_EQ(GetSecretMemoryUse().used, sealed);
+                OpenVault();
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
 }
 
 TEST_F(BackupServiceTest, ABadCertificateIsRefusedBeforeAnyKeyIsOpened) {

@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "keyd/ask.h"
 #include "policy/name_rules.h"
 #include "tests/unit/keyd/second_seal/second_seal_fixture.h"
 
@@ -39,11 +38,7 @@ class ResealTest : public testing_support::SecondSealFixture {
   // What a start and the sweep of every custodian do has been done.
   void Sweep() {
     for (const auto& [name, pool] : pools_) unsealer_->OnHealthy(*pool);
-    for (const auto& [name, pool] : pools_) {
-      ASSERT_OK(Wait([&](const auto& done) {
-        Ask<void>(*pool, 0, daemon_->post, [](Custodian&) { return Result<void>(); }, done);
-      }));
-    }
+    for (const auto& [name, pool] : pools_) Settle(name);
   }
   MasterRecord Record() { return ReadMasterRecord(Folder() / kMasterFile).value().value(); }
 };

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "core/file.h"
+#include "core/secret_memory.h"
+#include "keyd/ask.h"
 #include "keyd/initialise.h"
 #include "keyd/second_seal/reseal.h"
 #include "keyd/second_seal/second_seal_service.h"
@@ -20,6 +22,7 @@
 #include "tests/unit/keyd/backup/recovery_pair.h"
 #include "tests/unit/keyd/hooked_custodian.h"
 #include "tests/unit/keyd/run_posted.h"
+#include "tests/unit/keyd/silent_hardware.h"
 
 namespace keyward::testing_support {
 
@@ -100,6 +103,33 @@ class SecondSealFixture : public ::testing::Test {
   // The service key signs the audit log.
   Result<void> SignAudit() {
     return Wait([this](const auto& done) { daemon_->vault->checkpoints().Sign(done); });
+  }
+
+  // Bytes of secrets that a keyd which is sealed has; it is unsealed again.
+  size_t SecretsWhenSealed() {
+    EXPECT_OK(unsealer_->Seal());
+    const size_t used = GetSecretMemoryUse().used;
+    EXPECT_OK(Wait([this](const auto& done) { unsealer_->Unseal(kCaller, done); }));
+    return used;
+  }
+  // What `custodian` was asked for before it has done, and this thread knows.
+  void Settle(const std::string& custodian) {
+    ASSERT_OK(Wait([&](const auto& done) {
+      Ask<void>(
+          *pools_.at(custodian), kCaller, daemon_->post, [](Custodian&) { return Result<void>(); },
+          done);
+    }));
+  }
+  // Keeps `custodian` from answering anything until `silent` does; both outlive that.
+  void Silence(const std::string& custodian, SilentHardware& silent) {
+    Ask<void>(
+        *pools_.at(custodian), kCaller, daemon_->post,
+        [&silent](Custodian&) {
+          silent.Hold();
+          return Result<void>();
+        },
+        [](const Result<void>&) {});
+    silent.AwaitReached();
   }
 
   // `keyd` is not running. With a recovery key where there is one.

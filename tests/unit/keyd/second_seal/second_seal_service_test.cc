@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "tests/unit/keyd/second_seal/second_seal_fixture.h"
 
 namespace keyward {
@@ -102,6 +104,76 @@ TEST_F(SecondSealServiceTest, ASealThatComesMeanwhileLeavesNothing) {
   EXPECT_FALSE(IsThere(kSecondFile));
   EXPECT_THAT(MakeInHsm(), FailsWith(ErrorCode::kSealed));
   EXPECT_EQ(service_->Show()->custodian, "tpm");
+}
+
+TEST_F(SecondSealServiceTest, ASealWipesTheMasterKeyThatWaitsForHardware) {
+  const size_t sealed = SecretsWhenSealed();
+  std::atomic<int> asked = 0;
+  hooks_.sealing_master = [&asked] { ++asked; };
+  testing_support::SilentHardware silent;
+  Silence("hsm", silent);
+  EXPECT_THAT(Wait([&](const auto& done) {
+                service_->Make({"hsm", {}}, kCaller, done);
+                Settle("tpm");  // which has released it by now
+                EXPECT_OK(unsealer_->Seal());
+                EXPECT_EQ(GetSecretMemoryUse().used, sealed);
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(hsm_.MasterCount(), 0U);
+  EXPECT_FALSE(IsThere(kSecondFile));
+}
+
+TEST_F(SecondSealServiceTest, ASealWaitsForNoHardwareThatHasTheMasterKeyInItsHands) {
+  const size_t sealed = SecretsWhenSealed();
+  testing_support::SilentHardware silent;
+  hooks_.sealing_master = [&silent] { silent.Hold(); };
+  EXPECT_THAT(Wait([&](const auto& done) {
+                service_->Make({"hsm", {}}, kCaller, done);
+                Settle("tpm");
+                silent.AwaitReached();
+                EXPECT_OK(unsealer_->Seal());
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(GetSecretMemoryUse().used, sealed);
+  EXPECT_EQ(hsm_.MasterCount(), 0U);
+  EXPECT_FALSE(IsThere(kSecondFile));
+}
+
+// Also where the service was unsealed again before the hardware answers.
+TEST_F(SecondSealServiceTest, NothingThatWasBegunGoesOnAfterASeal) {
+  testing_support::SilentHardware silent;
+  Silence("hsm", silent);
+  EXPECT_THAT(Wait([&](const auto& done) {
+                service_->Make({"hsm", {}}, kCaller, done);
+                Settle("tpm");
+                EXPECT_OK(unsealer_->Seal());
+                EXPECT_OK(Wait([this](const auto& told) { unsealer_->Unseal(kCaller, told); }));
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(hsm_.MasterCount(), 0U);
+  EXPECT_FALSE(IsThere(kSecondFile));
+  EXPECT_OK(MakeInHsm());
+}
+
+TEST_F(SecondSealServiceTest, AfterASealNoMasterKeyIsReleasedForWhatWaited) {
+  std::atomic<int> released = 0;
+  hooks_.unsealing_master = [&released] { ++released; };
+  testing_support::SilentHardware silent;
+  Silence("tpm", silent);
+  EXPECT_THAT(Wait([&](const auto& done) {
+                service_->Make({"hsm", {}}, kCaller, done);
+                EXPECT_OK(unsealer_->Seal());
+                unsealer_->Unseal(kCaller, [](const Result<void>&) {});
+                EXPECT_OK(unsealer_->Seal());
+                silent.Answer();
+              }),
+              FailsWith(ErrorCode::kSealed));
+  Settle("tpm");
+  EXPECT_EQ(released, 0);
 }
 
 TEST_F(SecondSealServiceTest, ZeroizingDestroysBothSeals) {
