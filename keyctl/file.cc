@@ -92,8 +92,12 @@ Result<void> CheckOutput(const std::string& path, bool replace) {
 
 Result<void> WriteOutput(const std::string& path, ByteView contents, bool replace) {
   KEYWARD_TRY(CheckOutput(path, replace));
-  const Result<bool> written = replace ? ReplaceFile(path, contents).transform([] { return true; })
-                                       : CreateFile(path, contents);
+  Result<bool> written = true;
+  if (!replace) {
+    written = CreateFile(path, contents);
+  } else if (const Result<void> replaced = ReplaceFile(path, contents); !replaced) {
+    written = Fail(replaced.error());
+  }
   if (!written) {
     return Fail(ErrorCode::kIo,
                 fmt::format("'{}' cannot be written ({})", path, written.error().cause()));
