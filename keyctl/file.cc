@@ -82,7 +82,8 @@ Result<void> CheckOutput(const std::string& path, bool replace) {
   if (there && !S_ISREG(info.st_mode)) {
     return refuse(ErrorCode::kInvalidArgument, "it is no regular file");
   }
-  if (there && !replace) return refuse(ErrorCode::kAlreadyExists, "there is such a file; --force replaces it");
+  if (there && !replace)
+    return refuse(ErrorCode::kAlreadyExists, "there is such a file; --force replaces it");
   const std::string folder = std::filesystem::absolute(path).parent_path().string();
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     return refuse(ErrorCode::kInvalidArgument, std::strerror(errno));

@@ -222,11 +222,9 @@ void AdminService::EnrolPeer(const std::string& peer, ByteView spki, uint32_t ca
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key) return done(Refuse(event, key.error()));
   // An own key may be out as well: in a backup, say.
-  const auto rules = [this, &keys = (*vault)->keys(), peer, key = *key]() -> Result<void> {
-    if (keys.HasRevoked(key)) return Fail(ErrorCode::kRevoked, "this key was revoked here");
-    if (daemon_.policy->FindModule(peer) == nullptr) return {};
-    return Fail(ErrorCode::kAlreadyExists,
-                "security.yaml names a module like that; give the peer another name");
+  const auto rules = [&keys = (*vault)->keys(), key = *key]() -> Result<void> {
+    if (!keys.HasRevoked(key)) return {};
+    return Fail(ErrorCode::kRevoked, "this key was revoked here");
   };
   (*vault)->registry().EnrolPeer(peer, *key, rules, caller, [peer, done](Result<void> enrolled) {
     if (enrolled) Log(LogLevel::kNotice, "peer '{}' enrolled", peer);

@@ -157,7 +157,7 @@ class BackupTest(unittest.TestCase):
         read = backup_reader.open_with(self.recovery.key, self.backup.read_bytes())
         self.assert_signed(read)
         self.assertEqual([key[:4] for key in read["keys"]], [
-            ["backend-id", "ed25519", "sealed", self.KIND],
+            ["backend-id", "ed25519", "derived", ""],
             ["frontend-id", "ed25519", "sealed", self.KIND],
             ["web", "ecdsa-p256", "hardware", self.KIND]])
         versions = {version["key"]: version for version in read["versions"]}

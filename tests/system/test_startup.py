@@ -67,10 +67,10 @@ class StartupTest(SystemTest):
         self.assert_serving()
 
     def test_reload_keeps_the_hardware_that_has_the_master_key(self):
-        self.service.write_policy(hsm=False)
+        self.service.write_policy(hsm=True, tpm=False)
         message = self.assert_refused("Configuration", self.service.admin_call, "ReloadPolicy")
-        self.assertIn("the master key is in the 'hsm'", message)
-        self.service.write_policy(hsm=True)
+        self.assertIn("the master key is in the 'tpm'", message)
+        self.service.write_policy(hsm=False, tpm=True)
         self.service.admin_call("ReloadPolicy")
 
     def test_reload_ends_what_is_no_longer_allowed(self):
