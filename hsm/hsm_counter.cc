@@ -10,7 +10,6 @@
 namespace keyward::hsm {
 namespace {
 
-constexpr int kMaxLooks = 8;
 constexpr uint64_t kFirst = 1;
 
 struct Value {
@@ -29,8 +28,8 @@ Result<uint64_t> Decode(ByteView value, const KeyId& id) {
   return number;
 }
 
-// Errors: kNotFound, when an object vanished after it was found.
-Result<std::vector<Value>> LookOnce(const Session& session, const KeyId& id) {
+// What cannot be read, or is gone since it was found, counts for nothing.
+Result<std::vector<Value>> Values(const Session& session, const KeyId& id) {
   KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, session.Find(FindCounterValues(id)));
   if (found.size() == Session::kMaxFound) {
     return Fail(ErrorCode::kDataCorrupt,
@@ -40,21 +39,14 @@ Result<std::vector<Value>> LookOnce(const Session& session, const KeyId& id) {
   std::vector<Value> values;
   for (const CK_OBJECT_HANDLE object : found) {
     const Result<Bytes> value = session.Attribute(object, CKA_VALUE);
-    if (!value && value.error().code() == ErrorCode::kDataCorrupt) continue;
+    if (!value && (value.error().code() == ErrorCode::kDataCorrupt ||
+                   value.error().code() == ErrorCode::kNotFound)) {
+      continue;
+    }
     KEYWARD_TRY(value);
     if (const Result<uint64_t> number = Decode(*value, id)) values.push_back({object, *number});
   }
   return values;
-}
-
-// Looks again when another process counted on meanwhile: that it destroyed a value means that there
-// is a higher one.
-Result<std::vector<Value>> Values(const Session& session, const KeyId& id) {
-  for (int look = 0; look < kMaxLooks; ++look) {
-    Result<std::vector<Value>> values = LookOnce(session, id);
-    if (values || values.error().code() != ErrorCode::kNotFound) return values;
-  }
-  return Fail(ErrorCode::kCustodianBusy, "another process keeps counting on the HSM token");
 }
 
 Result<uint64_t> Highest(const std::vector<Value>& values) {
@@ -63,32 +55,19 @@ Result<uint64_t> Highest(const std::vector<Value>& values) {
   return Fail(ErrorCode::kNotFound, "the HSM token holds no such counter");
 }
 
-// Looks again where it finds none, since another process that counts on may have destroyed the last
-// value while the one that it made instead cannot be read yet.
 Result<uint64_t> Latest(const Session& session, const KeyId& id) {
-  Result<uint64_t> latest = Fail(ErrorCode::kNotFound, "");
-  for (int look = 0; look < kMaxLooks && !latest; ++look) {
-    KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
-    latest = Highest(values);
-  }
-  return latest;
-}
-
-// With `number` or a higher one among them; looks again like Latest.
-Result<std::vector<Value>> ValuesUpTo(const Session& session, const KeyId& id, uint64_t number) {
-  for (int look = 0; look < kMaxLooks; ++look) {
-    KEYWARD_ASSIGN(std::vector<Value> values, Values(session, id));
-    const Result<uint64_t> latest = Highest(values);
-    if (latest && *latest >= number) return values;
-  }
-  return Fail(ErrorCode::kCustodianUnavailable, "the HSM token did not keep a counter's value");
+  KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
+  return Highest(values);
 }
 
 Result<uint64_t> Advance(const Session& session, const KeyId& id, uint64_t number) {
   KEYWARD_TRY(session.Create(NewCounterValue(id, Encode(id, number))));
-  KEYWARD_ASSIGN(const std::vector<Value> values, ValuesUpTo(session, id, number));
-  // It counts already. A lower value that stays, because another process destroys it just now, say,
-  // harms nothing: the next count tries again.
+  KEYWARD_ASSIGN(const std::vector<Value> values, Values(session, id));
+  const Result<uint64_t> latest = Highest(values);
+  if (!latest || *latest < number) {
+    return Fail(ErrorCode::kCustodianUnavailable, "the HSM token did not keep a counter's value");
+  }
+  // It counts already. A lower value that stays harms nothing: the next count tries again.
   for (const Value& value : values) {
     if (value.number >= number) continue;
     [[maybe_unused]] const Result<void> destroyed = session.Destroy(value.object);
@@ -100,20 +79,25 @@ Result<uint64_t> Advance(const Session& session, const KeyId& id, uint64_t numbe
 
 Result<uint64_t> HsmCounter::Create(const KeyId& id) {
   const std::scoped_lock lock(link_.access().making_mutex());
-  const Result<uint64_t> existing = Read(id);
+  const Result<uint64_t> existing = ReadLocked(id);
   if (existing) return Fail(ErrorCode::kAlreadyExists, "the counter exists already");
   if (existing.error().code() != ErrorCode::kNotFound) return existing;
   return link_.RunOnce([&](const Session& session) { return Advance(session, id, kFirst); });
 }
 
 Result<uint64_t> HsmCounter::Read(const KeyId& id) {
+  const std::scoped_lock lock(link_.access().making_mutex());
+  return ReadLocked(id);
+}
+
+Result<uint64_t> HsmCounter::ReadLocked(const KeyId& id) {
   return link_.Run([&](const Session& session) { return Latest(session, id); });
 }
 
 Result<uint64_t> HsmCounter::Increment(const KeyId& id) {
   const std::scoped_lock lock(link_.access().making_mutex());
   // Reading may be repeated on a new session, making may not: it would count twice.
-  KEYWARD_TRY(Read(id));
+  KEYWARD_TRY(ReadLocked(id));
   return link_.RunOnce([&](const Session& session) -> Result<uint64_t> {
     KEYWARD_ASSIGN(const uint64_t last, Latest(session, id));
     if (last == std::numeric_limits<uint64_t>::max()) {

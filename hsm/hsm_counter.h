@@ -17,9 +17,11 @@ namespace keyward::hsm {
 // leaves of an object half made bears no name and counts for nothing. A power cut is another
 // matter: SoftHSM syncs none of its files.
 //
-// The threads of a process take turns. Processes that share a token may be given the same value
-// each when they count at the same moment, but never one that was given before. What it is not: a
-// defence against somebody who can log in to the token, or who can restore its files (SoftHSM).
+// The threads of a process take turns. One process at a time may use a counter, as keyd does, which
+// locks the state directory that the counter belongs to: SoftHSM does not tell a process what
+// another one changed while it wrote itself, so that a second one could fail to find the counter.
+// Processes with a counter each may share a token. What it is not: a defence against somebody who
+// can log in to the token, or who can restore its files (SoftHSM).
 class HsmCounter final : public Counter {
  public:
   // `link` must outlive the counter.
@@ -31,6 +33,9 @@ class HsmCounter final : public Counter {
   Result<void> Destroy(const KeyId& id) override;
 
  private:
+  // With the access's making mutex held.
+  Result<uint64_t> ReadLocked(const KeyId& id);
+
   Link& link_;
 };
 
