@@ -8,6 +8,8 @@
 #include <exception>
 #include <utility>
 
+#include "core/vector_registers.h"
+
 namespace keyward {
 namespace {
 
@@ -71,6 +73,7 @@ Result<void> ChannelWorker::Add(const std::shared_ptr<Channel>& channel) {
 void ChannelWorker::Run() {
   std::array<epoll_event, 64> events{};
   while (true) {
+    ClearVectorRegisters();
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events.at(static_cast<size_t>(i));

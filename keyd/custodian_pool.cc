@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/vector_registers.h"
 #include "keyd/log.h"
 
 namespace keyward {
@@ -114,6 +115,7 @@ void CustodianPool::Run() {
   while (true) {
     std::optional<Job> job;
     bool drop = false;
+    ClearVectorRegisters();
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || generation != generation_; });

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 
+#include "core/vector_registers.h"
 #include "keyd/log.h"
 #include "keyd/process.h"
 
@@ -74,6 +75,7 @@ void DaemonLoop::Wait() {
     timeout =
         std::min(timeout, static_cast<int>(std::max<int64_t>((next_connect_ - now).count(), 0)));
   }
+  ClearVectorRegisters();
   if (poll(fds.data(), fds.size(), timeout) < 0) return;  // a signal: look at everything anew
   if ((fds[1].revents & POLLIN) != 0) HandleSignal(ReadSignal(parts_.signals));
 }
