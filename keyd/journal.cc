@@ -11,9 +11,30 @@ Error SealedMeanwhile() {
   return {ErrorCode::kSealed, "the service was sealed before this was confirmed"};
 }
 
+// The same error, with what holds in spite of it.
+Error Because(const char* what, const Error& why) {
+  return Error(why.code(), what + why.message()).WithAction(why.action()).WithCause(why.cause());
+}
+
 Result<void> NoChange(StoreWriter& /*store*/) { return {}; }
 
 }  // namespace
+
+Result<void> ToldOfWritten(const Journal::Outcome& outcome) {
+  if (!outcome.written || outcome.result) return outcome.result;
+  return Fail(
+      Because("done, but until the hardware's counter confirms it, an old copy of the state "
+              "could undo it: ",
+              outcome.result.error()));
+}
+
+Result<void> ToldOfHolding(const Journal::Outcome& outcome) {
+  if (outcome.written || outcome.result) return ToldOfWritten(outcome);
+  return Fail(
+      Because("done, but not written: keyd tries again, and until then it holds only as long "
+              "as keyd runs: ",
+              outcome.result.error()));
+}
 
 void Journal::Commit(Store::Change change, Event event, Done done) {
   Push({std::move(change), std::move(event), Untold::kIsRefused, std::move(done)});
@@ -21,7 +42,10 @@ void Journal::Commit(Store::Change change, Event event, Done done) {
 
 void Journal::CommitRegardless(Store::Change change, Event event, Done done) {
   Entry entry{std::move(change), std::move(event), Untold::kHolds, std::move(done)};
-  if (!current_ && !owed_) return Push(std::move(entry));
+  if (!current_ && !owed_ && !stopped_) {
+    queue_.push_front(std::move(entry));  // what waits goes on once whoever calls has returned
+    return Next();
+  }
   // In the epoch that is not confirmed yet; a commit of a further one confirms it.
   const Result<void> written =
       stopped_ ? Fail(SealedMeanwhile()) : WriteTold(entry, Store::Epoch::kStays);

@@ -102,4 +102,9 @@ class Journal : public std::enable_shared_from_this<Journal> {
   uint64_t noted_head_ = 0;
 };
 
+// What whoever asked for a change is told: of one that holds once it is written, and of one that
+// holds whatever becomes of it, and is tried again by who made it.
+Result<void> ToldOfWritten(const Journal::Outcome& outcome);
+Result<void> ToldOfHolding(const Journal::Outcome& outcome);
+
 }  // namespace keyward

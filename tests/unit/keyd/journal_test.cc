@@ -118,6 +118,41 @@ TEST_F(JournalTest, ARevocationIsWrittenWhileAnotherCommitWaits) {
   EXPECT_EQ(stored_.store().epoch(), stored_.counter() + 1);
 }
 
+// `done` of a change may be where somebody finds that another has to be taken back.
+TEST_F(JournalTest, ARevocationFromWithinAnAnswerOvertakesWhatWaits) {
+  stored_.HoldAnswers();
+  const Slot revocation = NewSlot();
+  size_t modules = 0;
+  stored_.journal().Commit(Enrol("a"), Told("a"), [&](const Journal::Outcome&) {
+    stored_.journal().CommitRegardless(Enrol("revoked"), Told("revoked"), Into(revocation));
+    modules = Modules();
+  });
+  const Slot waiting = NewSlot();
+  stored_.journal().Commit(Enrol("b"), Told("b"), Into(waiting));
+  ASSERT_TRUE(stored_.Answer());
+  EXPECT_EQ(modules, 2U);
+  EXPECT_EQ(Modules(), 2U);
+  while (stored_.Answer()) continue;
+  EXPECT_OK((*revocation)->result);
+  EXPECT_OK((*waiting)->result);
+  EXPECT_EQ(Modules(), 3U);
+}
+
+TEST_F(JournalTest, WhatHoldsIsToldAsThat) {
+  const auto why = Fail(ErrorCode::kIo, "why");
+  EXPECT_OK(ToldOfWritten({true, {}}));
+  EXPECT_OK(ToldOfHolding({true, {}}));
+  EXPECT_EQ(ToldOfWritten({false, why}).error().message(), "why");
+  for (const Result<void>& told :
+       {ToldOfWritten({true, why}), ToldOfHolding({true, why}), ToldOfHolding({false, why})}) {
+    ASSERT_THAT(told, FailsWith(ErrorCode::kIo));
+    EXPECT_THAT(told.error().message(),
+                ::testing::AllOf(::testing::StartsWith("done, but"), ::testing::EndsWith(": why")));
+  }
+  EXPECT_NE(ToldOfHolding({false, why}).error().message(),
+            ToldOfHolding({true, why}).error().message());
+}
+
 // Two copies of one epoch could stand in for each other, so the next confirmation is of another.
 TEST_F(JournalTest, ResumingConfirmsInAnEpochOfItsOwn) {
   stored_.SetAvailable(false);
