@@ -98,6 +98,7 @@ void DaemonLoop::CheckCustodians(MonotonicTime now) {
   next_check_ = now + kCheckInterval;
   if (parts_.daemon.vault != nullptr) {
     parts_.daemon.vault->schedule().Tick();
+    parts_.daemon.vault->registry().RecordUnrecorded();
     parts_.daemon.vault->TendReserve();
   }
   TendAudit(now);

@@ -1,10 +1,12 @@
 #include "keyd/registry.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/encoding.h"
 #include "keyd/audit_events.h"
+#include "keyd/log.h"
 
 namespace keyward {
 
@@ -71,8 +73,10 @@ void Registry::Enrol(Enrolment enrolment, const Rules& rules, const Store::Chang
     std::erase(waiting_, waiting);
     if (!outcome.written) return done(outcome.result);
     if (waiting->withdrawn) return done(RemovedMeanwhile());
+    unrecorded_modules_.erase(waiting->name);  // of before
+    unrecorded_peers_.erase(waiting->name);
     enrol();
-    done(outcome.result);
+    done(ToldOfWritten(outcome));
   });
 }
 
@@ -98,24 +102,32 @@ void Registry::EnrolModule(const std::string& name, const std::string& key, cons
       [this, name, key] { modules_[name] = key; }, done);
 }
 
-Journal::Done Registry::Told(const std::string& name, const Done& done) {
-  unrecorded_.insert(name);
-  return [this, name, done](const Journal::Outcome& outcome) {
-    if (outcome.written) unrecorded_.erase(name);
-    done(outcome.result);
-  };
+void Registry::Record(const Store::Change& change, Journal::Event event,
+                      const Journal::Done& done) {
+  ++recording_;
+  journal_.CommitRegardless(change, std::move(event),
+                            [this, done](const Journal::Outcome& outcome) {
+                              --recording_;
+                              done(outcome);
+                            });
 }
 
 void Registry::RemoveModule(const std::string& name, uint32_t caller, const Done& done) {
   const std::string* identity = IdentityOf(name);
-  const audit::Event event = ModuleEvent(EventKind::kModuleRemove, caller, name,
-                                         identity == nullptr ? std::string() : *identity);
+  if (identity == nullptr) identity = RemovedIdentityOf(name);
+  const std::string key = identity == nullptr ? std::string() : *identity;
+  const audit::Event event = ModuleEvent(EventKind::kModuleRemove, caller, name, key);
   const bool waited = Withdraw(name);
-  if (modules_.erase(name) == 0 && !waited && !unrecorded_.contains(name)) {
+  if (identity == nullptr && !waited) {
     return done(Refuse(event, {ErrorCode::kNotFound, "the module is not enrolled"}));
   }
-  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeleteModule(name); }, event,
-                            Told(name, done));
+  modules_.erase(name);
+  unrecorded_modules_.insert_or_assign(name, key);
+  Record([name](StoreWriter& store) { return store.DeleteModule(name); }, event,
+         [this, name, done](const Journal::Outcome& outcome) {
+           if (outcome.written) unrecorded_modules_.erase(name);
+           done(ToldOfHolding(outcome));
+         });
 }
 
 void Registry::ForgetIdentity(const std::string& key) {
@@ -160,26 +172,61 @@ void Registry::EnrolPeer(const std::string& name, const PublicKey& key, const Ru
 void Registry::RemovePeer(const std::string& name, uint32_t caller, const Done& done) {
   const audit::Event event = MakeEvent(EventKind::kPeerRemove, caller, name);
   const bool waited = Withdraw(name);
-  if (peers_.erase(name) == 0 && !waited && !unrecorded_.contains(name)) {
+  if (peers_.erase(name) == 0 && !waited && !unrecorded_peers_.contains(name)) {
     return done(Refuse(event, {ErrorCode::kNotFound, "there is no such peer"}));
   }
-  journal_.CommitRegardless([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
-                            Told(name, done));
+  Record([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
+         ToldOfPeer(name, done));
 }
 
-void Registry::CommitOwed(const Store::Change& also, audit::Event event,
+Journal::Done Registry::ToldOfPeer(const std::string& name, const Done& done) {
+  unrecorded_peers_.insert(name);
+  return [this, name, done](const Journal::Outcome& outcome) {
+    if (outcome.written) unrecorded_peers_.erase(name);
+    done(ToldOfHolding(outcome));
+  };
+}
+
+void Registry::CommitOwed(const Store::Change& also, Journal::Event event,
                           const Journal::Done& done) {
   const auto change = [also, owed = owed_](StoreWriter& store) -> Result<void> {
     for (const auto& [key, record] : owed) KEYWARD_TRY(store.PutRevocation(record));
     return also(store);
   };
-  journal_.CommitRegardless(
-      change, std::move(event), [this, owed = owed_, done](const Journal::Outcome& outcome) {
-        if (outcome.written) {
-          std::erase_if(owed_, [&owed](const auto& each) { return owed.contains(each.first); });
-        }
-        done(outcome);
-      });
+  Record(change, std::move(event), [this, owed = owed_, done](const Journal::Outcome& outcome) {
+    if (outcome.written) {
+      std::erase_if(owed_, [&owed](const auto& each) { return owed.contains(each.first); });
+    }
+    done(outcome);
+  });
+}
+
+void Registry::RecordUnrecorded() {
+  if (recording_ > 0) return;
+  // An enrolment that waits takes the place of what was removed before it.
+  const auto still = [this](const std::string& name) {
+    return std::ranges::none_of(
+        waiting_, [&](const auto& each) { return each->name == name && !each->withdrawn; });
+  };
+  std::vector<std::string> modules;
+  for (const auto& [name, key] : unrecorded_modules_) {
+    if (still(name)) modules.push_back(name);
+  }
+  std::vector<std::string> peers;
+  std::ranges::copy_if(unrecorded_peers_, std::back_inserter(peers), still);
+  if (modules.empty() && peers.empty() && owed_.empty()) return;
+  const auto change = [modules, peers](StoreWriter& store) -> Result<void> {
+    for (const std::string& name : modules) KEYWARD_TRY(store.DeleteModule(name));
+    for (const std::string& name : peers) KEYWARD_TRY(store.DeletePeer(name));
+    return {};
+  };
+  CommitOwed(change, std::nullopt,  // told when it was asked for
+             [this, modules, peers](const Journal::Outcome& outcome) {
+               if (!outcome.written) return;
+               for (const std::string& name : modules) unrecorded_modules_.erase(name);
+               for (const std::string& name : peers) unrecorded_peers_.erase(name);
+               LogLine(LogLevel::kNotice, "what was removed and revoked is written now");
+             });
 }
 
 const RevocationRecord* Registry::OwedOf(std::string_view peer) const {
@@ -204,13 +251,13 @@ void Registry::RevokePeer(const std::string& name, WallTime now, uint32_t caller
     peers_.erase(peer);
   }
   const RevocationRecord* const owed = OwedOf(name);  // by now, or since an attempt before
-  if (owed == nullptr && unrecorded_.contains(name)) return RemovePeer(name, caller, done);
+  if (owed == nullptr && unrecorded_peers_.contains(name)) return RemovePeer(name, caller, done);
   if (owed == nullptr) {
     return done(Refuse(event, {ErrorCode::kNotFound, "there is no such peer"}));
   }
   event.detail.push_back({"fingerprint", audit::SafeText(ToHex(owed->revocation.fingerprint))});
   CommitOwed([name](StoreWriter& store) { return store.DeletePeer(name); }, event,
-             Told(name, done));
+             ToldOfPeer(name, done));
 }
 
 void Registry::Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
@@ -232,12 +279,17 @@ void Registry::Import(const std::vector<Revocation>& revocations, const Fingerpr
   }
   for (const RevocationRecord& record : fresh) Owe(record);
   CommitOwed([](StoreWriter&) -> Result<void> { return {}; }, event,
-             [done](const Journal::Outcome& outcome) { done(outcome.result); });
+             [done](const Journal::Outcome& outcome) { done(ToldOfHolding(outcome)); });
 }
 
 const std::string* Registry::IdentityOf(std::string_view module) const {
   const auto found = modules_.find(module);
   return found == modules_.end() ? nullptr : &found->second;
+}
+
+const std::string* Registry::RemovedIdentityOf(std::string_view module) const {
+  const auto found = unrecorded_modules_.find(module);
+  return found == unrecorded_modules_.end() ? nullptr : &found->second;
 }
 
 const PublicKey* Registry::PeerKey(std::string_view peer) const {

@@ -18,9 +18,10 @@ namespace keyward {
 inline constexpr size_t kMaxRevocations = 20'000;
 inline constexpr size_t kMaxRevocationsOfIssuer = 5'000;  // so that none keeps the others out
 
-// Belongs to the bus thread. An enrolment is visible once it is on disk and confirmed; a removal at
-// once, and `done` is told when it will last. The audit log has who asked for what (`caller`: a
-// uid) and what became of it. Errors of the changes: the journal's.
+// Belongs to the bus thread. An enrolment is visible once it is on disk and the hardware has
+// answered; a removal at once, and `done` is told when it will last. What holds and is not
+// confirmed, or not written, is told as a failure that says so. The audit log has who asked for
+// what (`caller`: a uid) and what became of it. Errors of the changes: the journal's.
 class Registry {
  public:
   using Done = std::function<void(Result<void>)>;
@@ -53,8 +54,13 @@ class Registry {
   void Import(const std::vector<Revocation>& revocations, const Fingerprint& issuer,
               uint32_t caller, const Done& done);
 
+  // Writes down what was removed or revoked and could not be written. To be called now and then.
+  void RecordUnrecorded();
+
   // The name of the module's identity key; null when it is not enrolled.
   const std::string* IdentityOf(std::string_view module) const;
+  // The same of a module whose removal could not be written yet.
+  const std::string* RemovedIdentityOf(std::string_view module) const;
   // Null when there is no such remote peer. Whether its key IsRevoked is another question.
   const PublicKey* PeerKey(std::string_view peer) const;
   bool IsRevoked(const PublicKey& key) const { return revoked_.contains(key.Fingerprint()); }
@@ -81,8 +87,10 @@ class Registry {
   std::unexpected<Error> Refuse(const audit::Event& event, Error why);
   Result<void> CheckModule(const std::string& name, const std::string& key) const;
   Result<void> CheckPeer(const std::string& name, const PublicKey& key) const;
+  // What must not wait.
+  void Record(const Store::Change& change, Journal::Event event, const Journal::Done& done);
   // Until the store was told of a removal, it can be repeated.
-  Journal::Done Told(const std::string& name, const Done& done);
+  Journal::Done ToldOfPeer(const std::string& name, const Done& done);
   explicit Registry(Journal& journal) : journal_(journal) {}
   void Take(const RevocationRecord& record);
   // Takes a revocation that is to be written down.
@@ -90,7 +98,7 @@ class Registry {
   // Of a remote peer that was revoked here; null when there is none.
   const RevocationRecord* OwedOf(std::string_view peer) const;
   // Writes down what is owed, together with `also`.
-  void CommitOwed(const Store::Change& also, audit::Event event, const Journal::Done& done);
+  void CommitOwed(const Store::Change& also, Journal::Event event, const Journal::Done& done);
 
   Journal& journal_;
   std::vector<std::shared_ptr<Enrolment>> waiting_;
@@ -100,7 +108,10 @@ class Registry {
   std::set<Fingerprint> revoked_;  // theirs
   // Revocations that the store was not told yet, by fingerprint and issuer.
   std::map<std::pair<Fingerprint, Bytes>, RevocationRecord> owed_;
-  std::set<std::string, std::less<>> unrecorded_;  // removed, which the store was not told
+  // What was removed, which the store was not told; of a module, its identity.
+  std::map<std::string, std::string, std::less<>> unrecorded_modules_;
+  std::set<std::string, std::less<>> unrecorded_peers_;
+  int recording_ = 0;  // removals and revocations that the journal has
 };
 
 }  // namespace keyward

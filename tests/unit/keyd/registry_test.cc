@@ -1,7 +1,5 @@
 #include "keyd/registry.h"
 
-#include <sqlite3.h>
-
 #include <cstring>
 
 #include "core/encoding.h"
@@ -9,6 +7,7 @@
 #include "tests/unit/audit/audit_fixture.h"
 #include "tests/unit/keyd/no_space.h"
 #include "tests/unit/keyd/test_store.h"
+#include "tests/unit/keyd/write_lock.h"
 
 namespace keyward {
 namespace {
@@ -92,14 +91,12 @@ TEST_F(RegistryTest, WhatIsNotEnrolledIsNotRemoved) {
 TEST_F(RegistryTest, ARemovalThatCouldNotBeWrittenIsRepeated) {
   ASSERT_OK(EnrolModule("frontend", "frontend-id"));
   ASSERT_OK(EnrolPeer("remote", PeerKey(1)));
-  sqlite3* other = nullptr;
-  ASSERT_EQ(sqlite3_open(stored_.path().c_str(), &other), SQLITE_OK);
-  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> writer(other, sqlite3_close);
-  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
-  EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kIo));
-  EXPECT_THAT(RemovePeer("remote"), FailsWith(ErrorCode::kIo));
-  EXPECT_TRUE(registry_->modules().empty());
-  ASSERT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  {
+    const testing_support::WriteLock lock(stored_.path());
+    EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kIo));
+    EXPECT_THAT(RemovePeer("remote"), FailsWith(ErrorCode::kIo));
+    EXPECT_TRUE(registry_->modules().empty());
+  }
   EXPECT_OK(RemoveModule("frontend"));
   EXPECT_OK(RemovePeer("remote"));
   EXPECT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kNotFound));
@@ -276,6 +273,68 @@ TEST_F(RegistryTest, ARevocationThatWasNotWrittenCanBeRepeated) {
   EXPECT_TRUE(Read()->IsRevoked(PeerKey(1)));
   EXPECT_EQ(Read()->PeerKey("remote"), nullptr);
   EXPECT_THAT(revoke(), FailsWith(ErrorCode::kNotFound));
+}
+
+TEST_F(RegistryTest, WhatCouldNotBeWrittenIsWrittenOnceItCanBe) {
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  ASSERT_OK(EnrolModule("backend", "backend-id"));
+  ASSERT_OK(EnrolPeer("removed", PeerKey(1)));
+  ASSERT_OK(EnrolPeer("revoked", PeerKey(2)));
+  const auto revoke = [&] {
+    return Run([&](const auto& done) { registry_->RevokePeer("revoked", kNow, kCaller, done); });
+  };
+  {
+    const testing_support::NoSpace full;
+    for (const Result<void>& outcome :
+         {RemoveModule("frontend"), RemoveModule("backend"), RemovePeer("removed"), revoke()}) {
+      ASSERT_THAT(outcome, FailsWith(ErrorCode::kIo));
+      EXPECT_THAT(outcome.error().message(), ::testing::HasSubstr("done, but not written"));
+    }
+    registry_->RecordUnrecorded();
+  }
+  EXPECT_EQ(*registry_->RemovedIdentityOf("backend"), "backend-id");
+  ASSERT_OK(EnrolModule("backend", "backend-id"));  // whose removal is over
+  registry_->RecordUnrecorded();
+  EXPECT_EQ(registry_->RemovedIdentityOf("frontend"), nullptr);
+  const std::unique_ptr<Registry> after = Read();
+  EXPECT_THAT(after->modules(), SizeIs(1));
+  EXPECT_NE(after->IdentityOf("backend"), nullptr);
+  EXPECT_THAT(after->peers(), IsEmpty());
+  EXPECT_TRUE(after->IsRevoked(PeerKey(2)));
+  EXPECT_FALSE(after->IsRevoked(PeerKey(1)));
+  const uint64_t epoch = stored_.store().epoch();
+  registry_->RecordUnrecorded();
+  EXPECT_EQ(stored_.store().epoch(), epoch);
+}
+
+// What waits for the counter is written already: its removal before is over.
+TEST_F(RegistryTest, AnEnrolmentThatWaitsIsNotTakenForTheOneBeforeIt) {
+  ASSERT_OK(EnrolModule("frontend", "frontend-id"));
+  {
+    const testing_support::NoSpace full;
+    ASSERT_THAT(RemoveModule("frontend"), FailsWith(ErrorCode::kIo));
+  }
+  stored_.HoldAnswers();
+  const auto enrolled = [](const Result<void>& outcome) { EXPECT_OK(outcome); };
+  registry_->EnrolModule("frontend", "frontend-id", rules_, kCaller, enrolled);
+  registry_->RecordUnrecorded();
+  while (stored_.Answer()) continue;
+  EXPECT_NE(registry_->IdentityOf("frontend"), nullptr);
+  EXPECT_NE(Read()->IdentityOf("frontend"), nullptr);
+}
+
+TEST_F(RegistryTest, WhatTheHardwareDoesNotConfirmIsToldAsHolding) {
+  stored_.SetAvailable(false);
+  const Result<void> enrolled = EnrolModule("frontend", "frontend-id");
+  const Result<void> removed = RemoveModule("frontend");
+  const std::vector<Revocation> list{
+      {.fingerprint = PeerKey(1).Fingerprint(), .name = "theirs", .version = 2, .at = kNow}};
+  const Result<void> imported =
+      Run([&](const auto& done) { registry_->Import(list, Fingerprint{7}, kCaller, done); });
+  for (const Result<void>& outcome : {enrolled, removed, imported}) {
+    ASSERT_THAT(outcome, FailsWith(ErrorCode::kCustodianUnavailable));
+    EXPECT_THAT(outcome.error().message(), ::testing::StartsWith("done, but until"));
+  }
 }
 
 TEST_F(RegistryTest, AListThatWasNotWrittenCanBeImportedAgain) {
