@@ -23,8 +23,11 @@ namespace {
 constexpr int64_t kUnauthenticatedSchema = 1;
 constexpr const char* kReserveFile = "reserve";  // beside the store
 
+// Somebody else who reads or writes the store, such as an admin's sqlite3, holds keyd up for no
+// longer.
+constexpr int kPatienceMs = 250;
+
 constexpr const char* kSettings = R"(
-  PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA secure_delete = ON;
   PRAGMA foreign_keys = ON;
@@ -120,6 +123,19 @@ Result<void> CheckSideFiles(const std::string& path) {
   for (const char* suffix : {"-wal", "-shm", "-journal"}) {
     struct stat info{};
     if (lstat((path + suffix).c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
+// SQLite goes on with another journal where it cannot have this one.
+Result<void> UseWriteAheadLog(sqlite3* database) {
+  Statement mode(database, "PRAGMA journal_mode = WAL");
+  KEYWARD_TRY(mode.Step());
+  if (mode.Text(0) == "wal") return {};
+  return Fail(
+      Error(ErrorCode::kIo,
+            "state.db can have no write-ahead log where it is: put the state directory on a "
+            "local disk")
+          .WithAction(Action::kAskAdmin)
+          .WithCause("journal_mode is " + mode.Text(0)));
+}
+
     return Fail(
         Error(ErrorCode::kDataCorrupt, "something that is no file lies beside state.db: remove it")
             .WithCause(path + suffix));
@@ -146,6 +162,8 @@ Result<DatabasePtr> OpenDatabase(const std::string& path, int how) {
 }
 
 Result<int64_t> SchemaVersionOf(sqlite3* database) {
+  static_cast<void>(sqlite3_busy_timeout(raw, kPatienceMs));
+  KEYWARD_TRY(UseWriteAheadLog(raw));
   Statement statement(database, "PRAGMA user_version");
   KEYWARD_TRY(statement.Step());
   return statement.Integer(0);

@@ -13,6 +13,7 @@
 #include "keyd/store_mac.h"
 #include "tests/support/matchers.h"
 #include "tests/unit/keyd/test_store.h"
+#include "tests/unit/keyd/write_lock.h"
 
 namespace keyward {
 namespace {
@@ -564,6 +565,35 @@ TEST_F(StoreTest, AStoreOfTheFifthVersionIsMigratedUnderItsMac) {
     ASSERT_OK(store->Commit([&](StoreWriter& writer) { return writer.PutAuditHead(head, true); },
                             Store::Epoch::kStays));
   }
+}
+
+TEST_F(StoreTest, WhoeverElseWritesIsWaitedForAndNotForLong) {
+  const testing_support::WriteLock lock(stored_.path());
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_THAT(Commit([](StoreWriter& store) { return store.PutModule({"frontend", "web"}); }),
+              FailsWith(ErrorCode::kIo));
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(took, std::chrono::milliseconds(100));
+  EXPECT_LT(took, std::chrono::seconds(5));
+}
+
+// On a file system without shared memory, as dot files for locks stand for here, SQLite takes
+// another journal, and says no more than that.
+TEST_F(StoreTest, WithoutAWriteAheadLogThereIsNoStore) {
+  struct WithoutSharedMemory {
+    WithoutSharedMemory() { Use("unix-dotfile"); }
+    ~WithoutSharedMemory() { Use("unix"); }
+    static void Use(const char* files) {
+      EXPECT_EQ(sqlite3_vfs_register(sqlite3_vfs_find(files), 1), SQLITE_OK);
+    }
+  };
+  SystemRng rng;
+  const TempDir directory;
+  const WithoutSharedMemory there;
+  const Result<std::unique_ptr<Store>> made =
+      Store::Create(directory.File("state.db"), stored_.Keys(), rng, 1, {});
+  ASSERT_THAT(made, FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(made.error().message(), ::testing::HasSubstr("write-ahead log"));
 }
 
 TEST_F(StoreTest, AnAuditHeadThatIsNoneIsRefused) {
