@@ -1,7 +1,6 @@
 #include "keyd/rotation_schedule.h"
 
 #include <utility>
-#include <vector>
 
 #include "keyd/log.h"
 
@@ -9,14 +8,17 @@ namespace keyward {
 namespace {
 
 constexpr std::chrono::seconds kRotationRetry{60};
-constexpr std::chrono::seconds kUsesInterval{60};
+constexpr std::chrono::seconds kNotesInterval{60};
 
 }  // namespace
 
 void RotationSchedule::Tick() {
   keys_.EndGracePeriods();
   for (const auto& [name, key] : keys_.keys()) RotateIfDue(name, key);
-  WriteUses();
+  const MonotonicTime now = clock_.Monotonic();
+  if (now < next_notes_) return;
+  next_notes_ = now + kNotesInterval;
+  WriteNotes();
 }
 
 void RotationSchedule::RotateIfDue(const std::string& name, const Key& key) {
@@ -49,11 +51,7 @@ bool RotationSchedule::MayTry(const std::string& name) {
   return true;
 }
 
-// A crash forgets the signatures of the last minute.
-void RotationSchedule::WriteUses() {
-  const MonotonicTime now = clock_.Monotonic();
-  if (now < next_uses_) return;
-  next_uses_ = now + kUsesInterval;
+std::vector<VersionUses> RotationSchedule::ChangedUses() {
   std::vector<VersionUses> changed;
   for (const auto& [name, key] : keys_.keys()) {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) {
@@ -62,10 +60,16 @@ void RotationSchedule::WriteUses() {
       if (uses != written->second) changed.push_back({version->id(), uses});
     }
   }
-  if (changed.empty()) return;
-  const Result<void> noted =
-      journal_.Note([&](StoreWriter& store) { return store.PutUses(changed); });
-  if (!noted) return LogError("writing use counts", noted.error());
+  return changed;
+}
+
+void RotationSchedule::WriteNotes() {
+  const std::vector<VersionUses> changed = ChangedUses();
+  const Result<void> noted = journal_.Note([&](StoreWriter& store) -> Result<void> {
+    KEYWARD_TRY(store.PutUses(changed));
+    return store.PutLifecycleTime(keys_.Now());
+  });
+  if (!noted) return LogError("writing use counts and the time", noted.error());
   for (const VersionUses& each : changed) written_uses_[each.id] = each.uses;
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "keyd/key_ring.h"
 
@@ -14,15 +15,18 @@ class RotationSchedule {
   RotationSchedule(KeyRing& keys, Journal& journal, const Clock& clock, RotationRulesOf rules)
       : keys_(keys), journal_(journal), clock_(clock), rules_(std::move(rules)) {}
 
-  // Does what is due, and writes use counts down now and then. To be called every few seconds.
+  // Does what is due, and WriteNotes now and then. To be called every few seconds.
   void Tick();
+  // Writes down how often keys have signed, and how far the time has come that they age by: a crash
+  // forgets the last minute of both.
+  void WriteNotes();
 
  private:
   void RotateIfDue(const std::string& name, const Key& key);
   // "its age" or "its number of signatures"; null when it is not due.
   const char* WhyDue(const std::string& name, const KeyVersion& active) const;
   bool MayTry(const std::string& name);
-  void WriteUses();
+  std::vector<VersionUses> ChangedUses();
 
   KeyRing& keys_;
   Journal& journal_;
@@ -30,7 +34,7 @@ class RotationSchedule {
   const RotationRulesOf rules_;
   std::map<std::string, MonotonicTime, std::less<>> next_try_;
   std::map<KeyId, uint64_t> written_uses_;
-  MonotonicTime next_uses_;
+  MonotonicTime next_notes_;
 };
 
 }  // namespace keyward

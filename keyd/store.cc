@@ -81,6 +81,11 @@ constexpr std::array kSteps = {
     R"(
   ALTER TABLE audit_head ADD COLUMN tail INTEGER NOT NULL DEFAULT 0;
   PRAGMA user_version = 6;
+)",
+    R"(
+  CREATE TABLE lifecycle (
+    one INTEGER PRIMARY KEY CHECK (one = 1), time INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 7;
 )"};
 constexpr auto kSchemaVersion = static_cast<int64_t>(kSteps.size());
 
@@ -118,11 +123,6 @@ Result<void> Execute(sqlite3* database, const char* sql) {
   return {};
 }
 
-// A pipe in the place of one would hold SQLite up for ever.
-Result<void> CheckSideFiles(const std::string& path) {
-  for (const char* suffix : {"-wal", "-shm", "-journal"}) {
-    struct stat info{};
-    if (lstat((path + suffix).c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
 // SQLite goes on with another journal where it cannot have this one.
 Result<void> UseWriteAheadLog(sqlite3* database) {
   Statement mode(database, "PRAGMA journal_mode = WAL");
@@ -136,6 +136,11 @@ Result<void> UseWriteAheadLog(sqlite3* database) {
           .WithCause("journal_mode is " + mode.Text(0)));
 }
 
+// A pipe in the place of one would hold SQLite up for ever.
+Result<void> CheckSideFiles(const std::string& path) {
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) {
+    struct stat info{};
+    if (lstat((path + suffix).c_str(), &info) != 0 || S_ISREG(info.st_mode)) continue;
     return Fail(
         Error(ErrorCode::kDataCorrupt, "something that is no file lies beside state.db: remove it")
             .WithCause(path + suffix));
@@ -157,13 +162,13 @@ Result<DatabasePtr> OpenDatabase(const std::string& path, int how) {
       sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, nullptr);
   DatabasePtr database(raw);
   if (opened != SQLITE_OK) return Fail(StoreError(raw, path.c_str()));
+  static_cast<void>(sqlite3_busy_timeout(raw, kPatienceMs));
+  KEYWARD_TRY(UseWriteAheadLog(raw));
   KEYWARD_TRY(Execute(raw, kSettings));
   return database;
 }
 
 Result<int64_t> SchemaVersionOf(sqlite3* database) {
-  static_cast<void>(sqlite3_busy_timeout(raw, kPatienceMs));
-  KEYWARD_TRY(UseWriteAheadLog(raw));
   Statement statement(database, "PRAGMA user_version");
   KEYWARD_TRY(statement.Step());
   return statement.Integer(0);

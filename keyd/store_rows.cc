@@ -96,6 +96,12 @@ Result<void> ReadAuditHead(sqlite3* database, StoredState& state) {
   return {};
 }
 
+Result<WallTime> ReadLifecycleTime(sqlite3* database) {
+  Statement row(database, "SELECT time FROM lifecycle");
+  KEYWARD_ASSIGN(const bool found, row.Step());
+  return found ? WallTime(std::chrono::milliseconds(row.Integer(0))) : WallTime();
+}
+
 Result<std::vector<RevocationRecord>> ReadRevocations(sqlite3* database) {
   std::vector<RevocationRecord> records;
   Statement rows(database, "SELECT fingerprint, name, version, at, issuer FROM revocation");
@@ -138,6 +144,7 @@ Result<StoredState> ReadRows(sqlite3* database, const UnwrapFunction& unwrap) {
   }
   KEYWARD_TRY(ReadAuditHead(database, state));
   KEYWARD_ASSIGN(state.revocations, ReadRevocations(database));
+  KEYWARD_ASSIGN(state.lifecycle_time, ReadLifecycleTime(database));
   return state;
 }
 

@@ -105,6 +105,12 @@ Result<void> StoreWriter::PutUses(std::span<const VersionUses> uses) {
   return {};
 }
 
+Result<void> StoreWriter::PutLifecycleTime(WallTime now) {
+  return Statement(database_, "INSERT OR REPLACE INTO lifecycle (one, time) VALUES (1, ?)")
+      .Bind(Number(now))
+      .Run();
+}
+
 Result<void> StoreWriter::ForgetPending(const KeyId& id) {
   // What is pending and has a public half was made: it is no mere announcement.
   KEYWARD_TRY(Statement(database_, "DELETE FROM version WHERE id = ? AND state = ? AND spki = x''")
@@ -205,6 +211,7 @@ Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const ModuleRecord& module : state.modules) KEYWARD_TRY(PutModule(module));
   for (const PeerRecord& peer : state.peers) KEYWARD_TRY(PutPeer(peer));
   for (const RevocationRecord& record : state.revocations) KEYWARD_TRY(PutRevocation(record));
+  if (state.lifecycle_time != WallTime()) KEYWARD_TRY(PutLifecycleTime(state.lifecycle_time));
   return state.audit_head ? PutAuditHead(*state.audit_head, state.audit_tail) : Result<void>();
 }
 

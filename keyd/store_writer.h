@@ -24,6 +24,8 @@ class StoreWriter {
   // retiring -> retired. One that was revoked or destroyed meanwhile stays so.
   Result<void> RetireVersion(const KeyId& id);
   Result<void> PutUses(std::span<const VersionUses> uses);
+  // See lifecycle_clock.h.
+  Result<void> PutLifecycleTime(WallTime now);
   // Removes a version that is still pending, and its key if it has no other.
   Result<void> ForgetPending(const KeyId& id);
   // One that is destroyed stays so.

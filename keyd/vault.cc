@@ -31,6 +31,7 @@ Vault::~Vault() {
   for (const std::weak_ptr<EndsWithVault>& each : held_) {
     if (const std::shared_ptr<EndsWithVault> held = each.lock()) held->End();
   }
+  if (schedule_) schedule_->WriteNotes();
   journal_->Stop();
   if (keys_ != nullptr) keys_->Seal();
 }

@@ -55,13 +55,24 @@ TEST_F(ClockJumpTest, AClockThatIsSetBackProlongsNoGracePeriod) {
 
 TEST_F(ClockJumpTest, AClockThatIsSetBackHoldsNoRotationUpThroughARestart) {
   clock_.SetBack(kYear);
-  Tick(kMaxAge / 2);
-  Restart();  // begins with what is stored
-  Tick(kMaxAge - seconds(1));
+  Tick(kMaxAge / 2);  // which is written down
+  Restart();
+  Tick(kMaxAge / 2 - seconds(1));
   EXPECT_EQ(Versions(), 1U);
   Tick(seconds(1));
   EXPECT_EQ(Versions(), 2U);
   EXPECT_EQ(StateOf(2), VersionState::kActive);
+}
+
+TEST_F(ClockJumpTest, AClockThatIsSetBackAndARestartProlongNoGracePeriod) {
+  ASSERT_OK(Rotate("web"));
+  clock_.SetBack(kYear);
+  Tick(kGrace - seconds(1));
+  EXPECT_OK(SignAndVerify(ring_->Find("web")->Find(1)));
+  Restart();
+  Tick(seconds(1));
+  EXPECT_EQ(StateOf(1), VersionState::kRetired);
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRetired);
 }
 
 TEST_F(ClockJumpTest, AClockThatIsSetForwardIsBelieved) {

@@ -567,6 +567,41 @@ TEST_F(StoreTest, AStoreOfTheFifthVersionIsMigratedUnderItsMac) {
   }
 }
 
+// As the sixth schema was written: before the time that keys age by was written down.
+constexpr const char* kVersion6 = R"(
+  ALTER TABLE audit_head ADD COLUMN tail INTEGER NOT NULL DEFAULT 0;
+  UPDATE audit_head SET tail = 1;
+  PRAGMA user_version = 6;
+)";
+
+TEST_F(StoreTest, AStoreOfTheSixthVersionIsMigratedUnderItsMac) {
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  WriteOld(path, {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6});
+  SystemRng rng;
+  for (const WallTime time : {WallTime(), kNow}) {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                         Store::Open(path, stored_.Keys(), rng));
+    ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+    EXPECT_TRUE(state.audit_tail);
+    EXPECT_EQ(state.lifecycle_time, time);
+    ASSERT_OK(store->Commit([](StoreWriter& writer) { return writer.PutLifecycleTime(kNow); },
+                            Store::Epoch::kStays));
+  }
+}
+
+// A reseal makes a store of what is in another one.
+TEST_F(StoreTest, TheTimeThatKeysAgeByGoesAlong) {
+  SystemRng rng;
+  const TempDir directory;
+  StoredState state;
+  state.lifecycle_time = kNow;
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> made,
+                       Store::Create(directory.File("state.db"), stored_.Keys(), rng, 1, state));
+  ASSERT_OK_AND_ASSIGN(const StoredState read, made->Load());
+  EXPECT_EQ(read.lifecycle_time, kNow);
+}
+
 TEST_F(StoreTest, WhoeverElseWritesIsWaitedForAndNotForLong) {
   const testing_support::WriteLock lock(stored_.path());
   const auto begun = std::chrono::steady_clock::now();
