@@ -6,6 +6,7 @@
 
 #include "core/encoding.h"
 #include "keyd/audit_events.h"
+#include "keyd/joint_outcome.h"
 #include "keyd/log.h"
 #include "policy/name_rules.h"
 
@@ -31,6 +32,11 @@ AdminService::Done Telling(const AdminService::Ended& done,
     if (!recorded) return done(Fail(recorded.error()));
     done(*ended);
   };
+}
+
+void LogKey(const std::string& name, uint32_t version, const char* what) {
+  Log(LogLevel::kNotice, "key '{}' {}{}", name,
+      version == 0 ? "" : fmt::format("version {} ", version), what);
 }
 
 // By the module that the session was opened as: that another one of the caller's would do is no
@@ -103,39 +109,42 @@ void AdminService::RevokeKey(const std::string& name, uint32_t version, uint32_t
                              const Ended& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  auto ended = std::make_shared<uint32_t>(0);
-  const auto recorded = [name, version, tell = Telling(done, ended)](const Result<void>& outcome) {
-    if (!outcome) return tell(outcome);
-    if (version == 0) {
-      Log(LogLevel::kNotice, "key '{}' revoked", name);
-    } else {
-      Log(LogLevel::kNotice, "key '{}' version {} revoked", name, version);
-    }
-    tell({});
-  };
-  const Result<std::vector<KeyId>> revoked =
-      (*vault)->keys().Revoke(name, version, caller, recorded);
-  if (!revoked) return done(Fail(revoked.error()));
-  *ended = EndDependants((*vault)->keys(), name, *revoked);
+  KeyRing& keys = (*vault)->keys();
+  JointOutcome::Of(done, [&](JointOutcome& joint) {
+    const Done part = joint.Part();
+    const Result<std::vector<KeyId>> revoked =
+        keys.Revoke(name, version, caller, [name, version, part](const Result<void>& recorded) {
+          if (recorded) LogKey(name, version, "revoked");
+          part(recorded);
+        });
+    if (!revoked) return part(Fail(revoked.error()));
+    joint.CountEnded(EndDependants(keys, name, *revoked));
+  });
 }
 
 void AdminService::DestroyKey(const std::string& name, uint32_t version, uint32_t caller,
                               const Ended& done) {
-  RevokeKey(name, version, caller, [this, name, version, caller, done](Result<uint32_t> ended) {
-    const Result<Vault*> vault = daemon_.Unsealed();
-    if (!ended || !vault) return done(ended ? Fail(vault.error()) : std::move(ended));
-    (*vault)->keys().Destroy(
-        name, version, caller,
-        [this, name, version, ended = *ended, done](const Result<void>& destroyed) {
-          if (!destroyed) return done(Fail(destroyed.error()));
-          if (daemon_.vault != nullptr && version == 0) {
-            daemon_.vault->registry().ForgetIdentity(name);
-          }
-          Log(LogLevel::kNotice, "key '{}' {}destroyed", name,
-              version == 0 ? "" : fmt::format("version {} ", version));
-          done(ended);
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
+  KeyRing& keys = (*vault)->keys();
+  JointOutcome::Of(done, [&](JointOutcome& joint) {
+    const Done part = joint.Part();
+    const Result<std::vector<KeyId>> revoked = keys.Destroy(
+        name, version, caller, [this, name, version, part](const Result<void>& destroyed) {
+          ForgetDestroyed(name, version);
+          if (destroyed) LogKey(name, version, "destroyed");
+          part(destroyed);
         });
+    if (!revoked) return part(Fail(revoked.error()));
+    joint.CountEnded(EndDependants(keys, name, *revoked));
   });
+}
+
+// The store has forgotten whose identity it was once all of the key was destroyed at once.
+void AdminService::ForgetDestroyed(const std::string& name, uint32_t version) {
+  if (daemon_.vault == nullptr || version != 0) return;
+  const Key* key = daemon_.vault->keys().Find(name);
+  if (key != nullptr && key->IsDestroyed()) daemon_.vault->registry().ForgetIdentity(name);
 }
 
 uint32_t AdminService::EndDependants(const KeyRing& keys, const std::string& key,
@@ -246,17 +255,17 @@ void AdminService::RemovePeer(const std::string& peer, uint32_t caller, const En
 void AdminService::RevokeModule(const std::string& name, uint32_t caller, const Ended& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  const std::string* identity = (*vault)->registry().IdentityOf(name);
+  const Registry& registry = (*vault)->registry();
+  const std::string* identity = registry.IdentityOf(name);
+  if (identity == nullptr) identity = registry.RemovedIdentityOf(name);
   if (identity == nullptr) return RevokePeer(**vault, name, caller, done);
-  constexpr uint32_t kAllVersions = 0;
-  RevokeKey(
-      *identity, kAllVersions, caller, [this, name, caller, done](const Result<uint32_t>& revoked) {
-        if (!revoked) return done(Fail(revoked.error()));
-        RemoveModule(name, caller, [before = *revoked, done](const Result<uint32_t>& removed) {
-          if (!removed) return done(Fail(removed.error()));
-          done(before + *removed);
-        });
-      });
+  const Key* known = (*vault)->keys().Find(*identity);
+  const bool lives = known != nullptr && !known->IsDestroyed();
+  JointOutcome::Of(done, [&, key = *identity](JointOutcome& joint) {
+    RemoveModule(name, caller, joint.PartThatEnds());
+    constexpr uint32_t kAllVersions = 0;
+    if (lives) RevokeKey(key, kAllVersions, caller, joint.PartThatEnds());
+  });
 }
 
 void AdminService::RevokePeer(Vault& vault, const std::string& name, uint32_t caller,

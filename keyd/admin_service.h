@@ -60,8 +60,8 @@ class AdminService {
   // kNotSupported, kAlreadyExists, the store's.
   void EnrolPeer(const std::string& peer, ByteView spki, uint32_t caller, const Done& done);
   void RemovePeer(const std::string& peer, uint32_t caller, const Ended& done);
-  // A module: revokes its identity key and removes it. A remote peer: removes it, and its key is
-  // never trusted again. Errors: kNotFound, the journal's.
+  // A module: removes it and revokes its identity key, where that is not destroyed yet. A remote
+  // peer: removes it, and its key is never trusted again. Errors: kNotFound, the journal's.
   void RevokeModule(const std::string& name, uint32_t caller, const Ended& done);
   // Every session with a module or peer of that name. Gives their number.
   uint32_t EndSessionsWith(const std::string& name, const Error& reason);
@@ -97,6 +97,7 @@ class AdminService {
   void TellSeal(const audit::Event& event);
   // Ends every session and channel, and with them the audit log.
   uint32_t EndEverything();
+  void ForgetDestroyed(const std::string& name, uint32_t version);
   void RevokePeer(Vault& vault, const std::string& name, uint32_t caller, const Ended& done);
   uint32_t EndDependants(const KeyRing& keys, const std::string& key,
                          const std::vector<KeyId>& versions);

@@ -60,6 +60,17 @@ Error NameNotFreeYet() {
       .WithRetryAfter(1000);
 }
 
+// The public keys that the lists of others have as revoked, and since when.
+std::map<Fingerprint, WallTime> ListedIn(const StoredState& state) {
+  std::map<Fingerprint, WallTime> listed;
+  for (const RevocationRecord& record : state.revocations) {
+    if (!record.issuer.empty()) {
+      listed.emplace(record.revocation.fingerprint, record.revocation.at);
+    }
+  }
+  return listed;
+}
+
 std::unexpected<Error> NotRetiring() {
   return Fail(ErrorCode::kWrongState,
               "only a version that is retiring can be retired; rotate the key first");
@@ -67,22 +78,6 @@ std::unexpected<Error> NotRetiring() {
 
 Error SealedMeanwhile() {
   return {ErrorCode::kSealed, "the service was sealed before this came to its end"};
-}
-
-Error Unconfirmed(const Error& why) {
-  return Error(why.code(),
-               "done, but until the hardware's counter confirms it, an old copy of the state could "
-               "undo it: " +
-                   why.message())
-      .WithAction(why.action())
-      .WithCause(why.cause());
-}
-
-Error OnlyUntilRestart(const Error& why) {
-  return Error(why.code(),
-               "revoked, but only until keyd ends, for " + why.message() + "; then revoke it again")
-      .WithAction(why.action())
-      .WithCause(why.cause());
 }
 
 }  // namespace
@@ -132,7 +127,8 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
   std::map<std::string, const KeyRecord*> records;
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
   clock_.NotBefore(state.lifecycle_time);
-  for (const VersionRecord& version : state.versions) {
+  const std::map<Fingerprint, WallTime> listed = ListedIn(state);
+  for (VersionRecord version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key
     KeySource source = SourceOf(key);
     clock_.NotBefore(std::max(version.created, version.activated.value_or(version.created)));
@@ -141,6 +137,14 @@ Result<void> KeyRing::Adopt(const StoredState& state) {
       continue;
     }
     KEYWARD_ASSIGN(PublicKey public_key, PublicKey::FromSpki(version.spki));
+    // Of a list that was imported, when the version itself could not be revoked on disk.
+    const auto named = listed.find(public_key.Fingerprint());
+    if (named != listed.end() && !version.revoked && version.state != VersionState::kDestroyed) {
+      version.state = VersionState::kRevoked;
+      version.revoked = named->second;
+      version.retire_at.reset();
+      unrecorded_revocations_.emplace(version.id, named->second);
+    }
     Key& entry = keys_.try_emplace(key.name, Key(key)).first->second;
     entry.Add(std::make_shared<KeyVersion>(key, version, std::move(public_key), std::move(source)));
   }
@@ -255,7 +259,7 @@ void KeyRing::OnActivated(const std::string& name, const std::shared_ptr<KeyVers
     if (each->retire_at() == retire_at) Tell(*each);
   }
   Tell(*version);
-  if (!outcome.result) return done(Fail(Unconfirmed(outcome.result.error())));
+  if (!outcome.result) return done(Fail(ToldOfWritten(outcome).error()));
   done(version);
 }
 
@@ -284,8 +288,7 @@ void KeyRing::Retire(const std::string& name, uint32_t version, uint32_t caller,
         if (!outcome.written) return done(outcome.result);
         found->EndGrace();
         Tell(*found);
-        if (outcome.result) return done({});
-        done(Fail(Unconfirmed(outcome.result.error())));
+        done(ToldOfWritten(outcome));
       });
 }
 
@@ -403,7 +406,7 @@ void KeyRing::OnRecorded(const KeyRecord& key, const VersionRecord& version,
     return done(RevokedMeanwhile());
   }
   Tell(*added);
-  if (!outcome.result) return done(Fail(Unconfirmed(outcome.result.error())));
+  if (!outcome.result) return done(Fail(ToldOfWritten(outcome).error()));
   done(added);
 }
 
@@ -450,22 +453,48 @@ Result<std::vector<KeyId>> KeyRing::Revoke(const std::string& name, uint32_t ver
         return version == 0 ? store.RevokeKey(name, now) : store.RevokeVersion(id, now);
       },
       KeyEvent(request.kind, caller, key->record, version),
-      [recorded](const Journal::Outcome& outcome) {
-        if (outcome.result) return recorded({});
-        const Error& why = outcome.result.error();
-        recorded(Fail(outcome.written ? Unconfirmed(why) : OnlyUntilRestart(why)));
+      [weak = weak_from_this(), ids, now, recorded](const Journal::Outcome& outcome) {
+        if (const auto self = weak.lock()) self->NoteRevoked(ids, now, outcome.written);
+        recorded(ToldOfHolding(outcome));
       });
   return ids;
 }
 
-void KeyRing::Destroy(const std::string& name, uint32_t version, uint32_t caller,
-                      const Done& done) {
-  const Result<std::vector<KeyId>> revoked =
-      Revoke(name, version, caller, [this, name, version, caller, done](Result<void> recorded) {
-        if (!recorded) return done(std::move(recorded));
-        DestroyRevoked(name, version, caller, done);
+void KeyRing::NoteRevoked(const std::vector<KeyId>& ids, WallTime at, bool written) {
+  for (const KeyId& id : ids) {
+    if (written) {
+      unrecorded_revocations_.erase(id);
+    } else {
+      unrecorded_revocations_.try_emplace(id, at);
+    }
+  }
+}
+
+void KeyRing::RecordRevocations() {
+  if (unrecorded_revocations_.empty() || recording_revocations_) return;
+  recording_revocations_ = true;
+  parts_.journal.CommitRegardless(
+      [owed = unrecorded_revocations_](StoreWriter& store) -> Result<void> {
+        for (const auto& [id, at] : owed) KEYWARD_TRY(store.RevokeVersion(id, at));
+        return {};
+      },
+      std::nullopt,  // told when it was asked for
+      [weak = weak_from_this(), owed = unrecorded_revocations_](const Journal::Outcome& outcome) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->recording_revocations_ = false;
+        if (!outcome.written) return;
+        for (const auto& [id, at] : owed) self->unrecorded_revocations_.erase(id);
+        LogLine(LogLevel::kNotice, "the revocations that could not be written are written now");
       });
-  if (!revoked) done(Fail(revoked.error()));
+}
+
+Result<std::vector<KeyId>> KeyRing::Destroy(const std::string& name, uint32_t version,
+                                            uint32_t caller, const Done& done) {
+  return Revoke(name, version, caller, [this, name, version, caller, done](Result<void> recorded) {
+    if (!recorded) return done(std::move(recorded));
+    DestroyRevoked(name, version, caller, done);
+  });
 }
 
 void KeyRing::DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller,
@@ -521,8 +550,7 @@ void KeyRing::OnDestroyed(const std::string& name, uint32_t version, uint32_t ca
           Tell(*each);
         }
         if (one == nullptr) remains_->Forget(name);
-        if (outcome.result) return done({});
-        done(Fail(Unconfirmed(outcome.result.error())));
+        done(ToldOfWritten(outcome));
       });
 }
 

@@ -97,15 +97,17 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   // journal's.
   void Retire(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // version 0: all, and the one that a rotation is making will not become active. Gives the
-  // versions that nothing signs with any more from here on; `recorded` is told when that is on disk
-  // and confirmed, with an error when it lasts until keyd ends or could be rolled back. Errors:
-  // kNotFound; then `recorded` is not called.
+  // versions that nothing signs with any more from here on; `recorded` is told, here or later, when
+  // that is on disk and confirmed, with an error when it could be rolled back, or could not be
+  // written: that is tried again, and lost when keyd ends before. Errors: kNotFound; then
+  // `recorded` is not called.
   Result<std::vector<KeyId>> Revoke(const std::string& name, uint32_t version, uint32_t caller,
                                     const Done& recorded);
-  // version 0: all. Revokes, then has the custodian remove the private half, and what failed
-  // rotations left of it. When the custodian fails, or another change is in progress (kBusy), it
-  // stays revoked, and Destroy can be asked again.
-  void Destroy(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
+  // version 0: all. Revokes, and gives what Revoke does; then has the custodian remove the private
+  // half, and what failed rotations left of it. When the custodian fails, or another change is in
+  // progress (kBusy), it stays revoked, and Destroy can be asked again. Errors: those of Revoke.
+  Result<std::vector<KeyId>> Destroy(const std::string& name, uint32_t version, uint32_t caller,
+                                     const Done& done);
   // What names the keys of custody hardware, by custodian.
   std::map<std::string, std::vector<KeyReference>> HardwareReferences() const;
   // The service is being sealed: no version of this ring signs any more, and nothing of it stays
@@ -117,6 +119,8 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   // Retires the versions whose grace period is over. What the disk does not take is written later;
   // it is retired all the same, then and after every start.
   void EndGracePeriods();
+  // Writes down the revocations that could not be written.
+  void RecordRevocations();
   WallTime Now() const { return clock_.Now(); }
 
  private:
@@ -157,6 +161,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   void DestroyRevoked(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
   // What the custodian has destroyed.
   void OnDestroyed(const std::string& name, uint32_t version, uint32_t caller, const Done& done);
+  void NoteRevoked(const std::vector<KeyId>& ids, WallTime at, bool written);
   void Tell(const KeyVersion& version) const;
   CustodianPool* PoolOf(std::string_view custodian) const;
   CustodianPool& ConfiguredOrNot(const std::string& custodian);
@@ -171,6 +176,8 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   LifecycleClock clock_;
   std::set<KeyId> unrecorded_ends_;  // of grace periods
   bool recording_ends_ = false;
+  std::map<KeyId, WallTime> unrecorded_revocations_;
+  bool recording_revocations_ = false;
 };
 
 }  // namespace keyward

@@ -64,21 +64,19 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
     return done(Fail(list.error()));
   }
   Registry& registry = (*vault)->registry();
-  const size_t before = registry.revocations().size();
-  auto imported = std::make_shared<Imported>();
-  const auto tell = [imported, done](const Result<void>& recorded) {
-    if (!recorded) return done(Fail(recorded.error()));
-    Log(LogLevel::kNotice, "{} revocations imported", imported->added);
-    done(*imported);
+  const auto added = std::make_shared<uint32_t>(0);
+  const auto tell = [added, done](const Result<uint32_t>& ended) {
+    if (!ended) return done(Fail(ended.error()));
+    Log(LogLevel::kNotice, "{} revocations imported", *added);
+    done(Imported{*added, *ended});
   };
-  // Not before the rest of this function.
-  const auto later = [post = daemon_.post, tell](const Result<void>& recorded) {
-    post([tell, recorded] { tell(recorded); });
-  };
-  registry.Import(list->revocations, signer.Fingerprint(), caller, later);
-  imported->added = static_cast<uint32_t>(registry.revocations().size() - before);
-  imported->sessions_ended = EndWithRevokedPeers(registry);
-  RevokeVersions((*vault)->keys(), registry, caller);
+  JointOutcome::Of(tell, [&](JointOutcome& joint) {
+    const size_t before = registry.revocations().size();
+    registry.Import(list->revocations, signer.Fingerprint(), caller, joint.Part());
+    *added = static_cast<uint32_t>(registry.revocations().size() - before);
+    joint.CountEnded(EndWithRevokedPeers(registry));
+    RevokeVersions((*vault)->keys(), registry, caller, joint);
+  });
 }
 
 uint32_t RevocationExchange::EndWithRevokedPeers(const Registry& registry) {
@@ -92,7 +90,7 @@ uint32_t RevocationExchange::EndWithRevokedPeers(const Registry& registry) {
 
 // A key that a list names may be kept here too: restored from the same backup, say.
 void RevocationExchange::RevokeVersions(const KeyRing& keys, const Registry& registry,
-                                        uint32_t caller) {
+                                        uint32_t caller, JointOutcome& joint) {
   std::vector<std::pair<std::string, uint32_t>> listed;
   for (const auto& [name, key] : keys.keys()) {
     for (const std::shared_ptr<KeyVersion>& version : key.versions) {
@@ -102,9 +100,7 @@ void RevocationExchange::RevokeVersions(const KeyRing& keys, const Registry& reg
     }
   }
   for (const auto& [name, number] : listed) {
-    admin_.RevokeKey(name, number, caller, [name](const Result<uint32_t>& revoked) {
-      if (!revoked) LogError("revoking '" + name + "', which a list names", revoked.error());
-    });
+    admin_.RevokeKey(name, number, caller, joint.PartThatEnds());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "keyd/admin_service.h"
+#include "keyd/joint_outcome.h"
 
 namespace keyward {
 
@@ -37,7 +38,8 @@ class RevocationExchange {
 
  private:
   uint32_t EndWithRevokedPeers(const Registry& registry);
-  void RevokeVersions(const KeyRing& keys, const Registry& registry, uint32_t caller);
+  void RevokeVersions(const KeyRing& keys, const Registry& registry, uint32_t caller,
+                      JointOutcome& joint);
 
   Daemon& daemon_;
   AdminService& admin_;

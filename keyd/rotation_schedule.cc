@@ -13,6 +13,7 @@ constexpr std::chrono::seconds kNotesInterval{60};
 }  // namespace
 
 void RotationSchedule::Tick() {
+  keys_.RecordRevocations();
   keys_.EndGracePeriods();
   for (const auto& [name, key] : keys_.keys()) RotateIfDue(name, key);
   const MonotonicTime now = clock_.Monotonic();

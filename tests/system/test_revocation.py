@@ -132,5 +132,32 @@ class RevocationTest(SystemTest):
         self.assert_refused("NotFound", self.service.admin_call, "RevokeModule", "nobody")
 
 
+class RevocationWithoutHardwareTest(SystemTest):
+    """The TPM, and with it the counter that confirms every change, is away."""
+
+    HSM = False
+    PAIR = ("tpm", "tpm")
+
+    def test_a_module_is_withdrawn_all_the_same(self):
+        frontend, backend = self.open_pair()
+        self.service.kill_tpm()
+        said = self.assert_refused("CustodianUnavailable", self.service.admin_call, "RevokeModule",
+                                   "frontend")
+        self.assertIn("done, but", said)
+        self.assertEqual(frontend.channel("s", "wait_closed"), "Revoked")
+        self.assertEqual(backend.channel("s", "wait_closed"), "Revoked")
+        self.service.start_tpm()
+        self.service.wait_health("ok")
+        for _ in range(2):
+            rows = json.loads(keyctl(self.service, "module", "list", "--json"))
+            states = {row["name"]: row["state"] for row in rows}
+            self.assertEqual(states["frontend"], "not enrolled")
+            self.assertEqual(states["backend"], "enrolled")
+            self.assert_refused("PermissionDenied", frontend.open_session, "t", "frontend-id",
+                                "initiator", "backend", {})
+            self.service.restart_keyd()
+            frontend = self.service.module(FRONTEND)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -105,7 +105,7 @@ class KeyRingFixture : public ::testing::Test {
   }
   Result<void> Destroy(const std::string& name, uint32_t version = 0) {
     const Answer<void> answer;
-    ring_->Destroy(name, version, kCaller, answer);
+    KEYWARD_TRY(ring_->Destroy(name, version, kCaller, answer));
     return Await(answer);
   }
   void Note(const VersionChange& change) {

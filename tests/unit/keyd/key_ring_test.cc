@@ -1,11 +1,10 @@
 #include "keyd/key_ring.h"
 
-#include <sqlite3.h>
-
 #include <atomic>
 
 #include "tests/unit/keyd/key_ring_fixture.h"
 #include "tests/unit/keyd/silent_hardware.h"
+#include "tests/unit/keyd/write_lock.h"
 
 namespace keyward {
 namespace {
@@ -342,16 +341,62 @@ TEST_P(KeyMadeByHardwareTest, ARevocationEndsARotationThatIsUnderWay) {
 
 TEST_P(KeyRingCustodyTest, ARevocationThatCannotBeWrittenHoldsUntilRestart) {
   ASSERT_OK_AND_ASSIGN(const VersionPtr version, Generate(Record()));
-  sqlite3* other = nullptr;
-  ASSERT_EQ(sqlite3_open(stored_.path().c_str(), &other), SQLITE_OK);
-  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> writer(other, sqlite3_close);
-  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
-  EXPECT_THAT(Revoke("web", 0), FailsWith(ErrorCode::kIo));
-  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
-  EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kIo));
-  ASSERT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  {
+    const testing_support::WriteLock lock(stored_.path());
+    EXPECT_THAT(Revoke("web", 0), FailsWith(ErrorCode::kIo));
+    EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+    EXPECT_THAT(Destroy("web"), FailsWith(ErrorCode::kIo));
+  }
   EXPECT_OK(Revoke("web", 0));
   EXPECT_OK(Destroy("web"));
+}
+
+TEST_F(KeyRingTest, ARevocationThatCouldNotBeWrittenIsWrittenOnceItCanBe) {
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Rotate("web"));
+  {
+    const testing_support::WriteLock lock(stored_.path());
+    const Result<std::vector<KeyId>> revoked = Revoke("web", 1);
+    ASSERT_THAT(revoked, FailsWith(ErrorCode::kIo));
+    EXPECT_THAT(revoked.error().message(), ::testing::HasSubstr("keyd tries again"));
+    schedule_->Tick();
+  }
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRetiring);
+  schedule_->Tick();
+  EXPECT_EQ(Stored().versions[0].state, VersionState::kRevoked);
+  EXPECT_EQ(Stored().versions[1].state, VersionState::kActive);
+  const uint64_t epoch = stored_.store().epoch();
+  schedule_->Tick();
+  EXPECT_EQ(stored_.store().epoch(), epoch);
+}
+
+// The list was written, and the revocation of the version it names was not.
+TEST_F(KeyRingTest, WhatAnImportedListNamesIsRevokedAfterARestart) {
+  ASSERT_OK_AND_ASSIGN(const VersionPtr named, Generate(Hardware("web")));
+  ASSERT_OK_AND_ASSIGN(const VersionPtr peer, Generate(Hardware("peer")));
+  const auto record = [](const VersionPtr& version, Bytes issuer) {
+    return RevocationRecord{{.fingerprint = version->public_key().Fingerprint(),
+                             .name = "theirs",
+                             .version = 1,
+                             .at = WallTime(std::chrono::milliseconds(1234))},
+                            std::move(issuer)};
+  };
+  ASSERT_OK(stored_.Commit([&](StoreWriter& store) -> Result<void> {
+    KEYWARD_TRY(store.PutRevocation(record(peer, {})));  // of a remote peer's key
+    return store.PutRevocation(record(named, Bytes(32, 7)));
+  }));
+  stored_.Sync();
+  Restart();
+  EXPECT_EQ(ring_->Find("peer")->versions[0]->state(), VersionState::kActive);
+  const VersionPtr version = ring_->Find("web")->versions[0];
+  EXPECT_EQ(version->state(), VersionState::kRevoked);
+  EXPECT_EQ(version->revoked(), WallTime(std::chrono::milliseconds(1234)));
+  EXPECT_THAT(SignAndVerify(version), FailsWith(ErrorCode::kRevoked));
+  EXPECT_THAT(ring_->Find("web")->active->Get(), FailsWith(ErrorCode::kRevoked));
+  schedule_->Tick();
+  const std::vector<VersionRecord> stored = Stored().versions;
+  const auto written = std::ranges::find(stored, "web", &VersionRecord::key);
+  EXPECT_EQ(written->state, VersionState::kRevoked);
 }
 
 TEST_P(KeyRingCustodyTest, ARevocationOfTheOldVersionLeavesARotationAlone) {
@@ -368,7 +413,8 @@ TEST_P(KeyMadeByHardwareTest, ADestructionDuringARotationRevokesAndCanBeRepeated
   const Answer<VersionPtr> rotation;
   ring_->Rotate("web", kCaller, rotation);
   const Answer<void> destruction;
-  ring_->Destroy("web", 0, kCaller, destruction);
+  EXPECT_THAT(ring_->Destroy("web", 0, kCaller, destruction),
+              IsOkAndHolds(::testing::ElementsAre(first->id())));
   EXPECT_THAT(**destruction.slot, FailsWith(ErrorCode::kBusy));
   EXPECT_EQ(first->state(), VersionState::kRevoked);
   EXPECT_THAT(Await(rotation), FailsWith(ErrorCode::kRevoked));
