@@ -18,7 +18,7 @@ Result<T> AskOn(const Result<Custodian*>& custodian,
   return work(**custodian);
 }
 
-// Queues `work` for `pool` in the name of `caller` (a uid; 0: keyd itself), and has `post` run
+// Queues `work` for `pool` in the name of `caller` (a uid, or kDaemonItself), and has `post` run
 // `done` with what it came to; `done` is called once, also when the pool takes no task. T may be
 // move-only.
 template <class T>
@@ -43,14 +43,13 @@ void Ask(CustodianPool& pool, uint32_t caller,
 template <class T>
 Result<T> AskAndWait(CustodianPool& pool, std::function<Result<T>(Custodian&)> work) {
   auto answer = std::make_shared<std::promise<Result<T>>>();
-  constexpr uint32_t kItself = 0;
-  KEYWARD_TRY(
-      pool.Submit(kItself, [answer, work = std::move(work)](const Result<Custodian*>& custodian) {
-        Result<T> outcome = AskOn(custodian, work);
-        Result<void> health = outcome ? Result<void>() : Fail(outcome.error());
-        answer->set_value(std::move(outcome));
-        return health;
-      }));
+  KEYWARD_TRY(pool.Submit(kDaemonItself,
+                          [answer, work = std::move(work)](const Result<Custodian*>& custodian) {
+                            Result<T> outcome = AskOn(custodian, work);
+                            Result<void> health = outcome ? Result<void>() : Fail(outcome.error());
+                            answer->set_value(std::move(outcome));
+                            return health;
+                          }));
   return answer->get_future().get();
 }
 

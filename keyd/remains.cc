@@ -30,7 +30,7 @@ void Remains::Sweep(CustodianPool& pool) {
   if (!journal_.Settle()) return;  // until the next time that the custodian serves
   for (const KeyId& id : ids) left_.at(id).being_swept = true;
   Ask<void>(
-      pool, 0, post_,
+      pool, kDaemonItself, post_,
       [ids](Custodian& custodian) { return custodian.signer().DestroyUnrecorded(ids); },
       [weak = weak_from_this(), ids](const Result<void>& swept) {
         if (const auto self = weak.lock()) self->EndSweep(ids, swept);

@@ -127,7 +127,7 @@ void Unsealer::StartAttempt() {
   EndAttempt();
   wanted_ = std::make_shared<std::atomic<bool>>(true);
   Ask<Released>(
-      pool(), 0, daemon_.post,
+      pool(), kDaemonItself, daemon_.post,
       [record = record_, policies = policies_.all(),
        wanted = wanted_](Custodian& custodian) -> Result<Released> {
         if (!*wanted) return Fail(SealedByAdmin());
@@ -182,7 +182,7 @@ void Unsealer::SweepFormer(CustodianPool& custodian) {
   if (!former_ || former_->parts.custodian != custodian.name() || !custodian.configured()) return;
   const FormerHome former = *std::exchange(former_, std::nullopt);
   Ask<void>(
-      custodian, 0, daemon_.post,
+      custodian, kDaemonItself, daemon_.post,
       [former](Custodian& hardware) { return DestroyHome(hardware, former.parts); },
       [this, former](Result<void> destroyed) {
         if (destroyed) destroyed = RemoveFile(directory_ / kMasterFormer);
@@ -219,7 +219,7 @@ void Unsealer::ShowPcrs(const PcrSelection& also, const PcrStateDone& done) {
   const Result<CustodianPool*> tpm = FindCustodian(daemon_.pools, "tpm");  // it has an authority
   if (!tpm) return done(Fail(tpm.error()));
   Ask<PcrValues>(
-      **tpm, 0, daemon_.post,
+      **tpm, kDaemonItself, daemon_.post,
       [pcrs](Custodian& custodian) -> Result<PcrValues> {
         Attester* attester = custodian.attester();
         if (attester == nullptr) return Fail(NoPcrs());
@@ -251,7 +251,7 @@ void Unsealer::OnHealthy(CustodianPool& custodian) {
 void Unsealer::ConfirmEpoch(uint64_t epoch, const Done& done) {
   ++counting_;
   Ask<void>(
-      pool(), 0, daemon_.post,
+      pool(), kDaemonItself, daemon_.post,
       [id = record_.counter, epoch](Custodian& custodian) {
         return RaiseTo(custodian.counter(), id, epoch);
       },

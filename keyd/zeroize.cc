@@ -59,7 +59,7 @@ void Unsealer::DestroyDoomed(const Result<void>& outcome, const Done& done) {
       continue;
     }
     Ask<void>(
-        **pool, 0, daemon_.post,
+        **pool, kDaemonItself, daemon_.post,
         [doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); }, finish);
   }
 }
@@ -88,7 +88,7 @@ void Unsealer::DestroyStraySeals() {
     doomed.seals = {SecondSealId(record_.check)};
     if (former_ && former_->parts.custodian == name) doomed.Add(former_->parts);
     Ask<void>(
-        *pool, 0, daemon_.post,
+        *pool, kDaemonItself, daemon_.post,
         [doomed](Custodian& custodian) { return DestroyAll(custodian, doomed); },
         [name](const Result<void>& destroyed) {
           if (!destroyed)
