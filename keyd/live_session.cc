@@ -1,5 +1,6 @@
 #include "keyd/live_session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace keyward {
@@ -107,6 +108,11 @@ std::optional<Error> LiveSession::ended() const {
 MonotonicTime LiveSession::NextDeadline() const {
   if (state_ == SessionState::kHandshake) return std::min(info_.handshake_deadline, info_.deadline);
   return info_.deadline;
+}
+
+std::chrono::seconds LiveSession::TimeLeft(MonotonicTime now) const {
+  const auto left = std::chrono::duration_cast<std::chrono::seconds>(NextDeadline() - now);
+  return std::max(left, std::chrono::seconds(0));
 }
 
 Result<void> LiveSession::CheckEstablished() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -74,6 +75,8 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   std::optional<Error> ended() const;
   // The next moment at which it has to end: of the handshake, then of the session.
   MonotonicTime NextDeadline() const;
+  // Until then; none once that is over, be the session ended already or not.
+  std::chrono::seconds TimeLeft(MonotonicTime now) const;
 
  private:
   Result<session::StepResult> StepNow(ByteView input, const session::SignTranscript& sign);

@@ -44,10 +44,8 @@ Result<SessionTokens::Bearer> SessionTokens::Check(ByteView token, const Session
   if (holder.peer != asker.module) {
     return Fail(ErrorCode::kPeerNotAllowed, "this token is for the peer of its session alone");
   }
-  return Bearer{.session = holder.id,
-                .module = holder.module,
-                .left = std::chrono::duration_cast<std::chrono::seconds>(holder.deadline -
-                                                                         clock_.Monotonic())};
+  return Bearer{
+      .session = holder.id, .module = holder.module, .left = session->TimeLeft(clock_.Monotonic())};
 }
 
 }  // namespace keyward

@@ -1,6 +1,5 @@
 #include "keyd/bus/session_object.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "keyd/bus/reply.h"
@@ -16,9 +15,7 @@ std::string RoleName(session::Role role) {
 }
 
 uint64_t SecondsLeft(const LiveSession& session, const Clock& clock) {
-  const auto left =
-      std::chrono::duration_cast<std::chrono::seconds>(session.NextDeadline() - clock.Monotonic());
-  return static_cast<uint64_t>(std::max<int64_t>(left.count(), 0));
+  return static_cast<uint64_t>(session.TimeLeft(clock.Monotonic()).count());
 }
 
 SessionObject::SessionObject(Context& context, std::shared_ptr<LiveSession> session)

@@ -94,6 +94,13 @@ TEST_F(SessionLifecycleTest, TheDeadlineIsTheHandshakesThenTheSessions) {
   EXPECT_EQ(session_->NextDeadline(), clock_.Monotonic() + kLifetime);
 }
 
+TEST_F(SessionLifecycleTest, NoTimeIsLeftOnceItsTimeIsOver) {
+  ASSERT_OK(Step("hello"));
+  EXPECT_EQ(session_->TimeLeft(clock_.Monotonic()), kLifetime);
+  clock_.Advance(kLifetime + std::chrono::seconds(5));
+  EXPECT_EQ(session_->TimeLeft(clock_.Monotonic()), std::chrono::seconds(0));
+}
+
 TEST_F(SessionLifecycleTest, AFailedStepEndsTheHandshakeAfterItsAnswer) {
   EXPECT_THAT(Step(FakeEngine::kBadMessage), FailsWith(ErrorCode::kMalformed));
   AwaitEnd();
