@@ -12,11 +12,8 @@ namespace {
 constexpr size_t kChunk = size_t{256} * 1024;
 
 std::unexpected<Error> Corrupt(uint64_t seq, std::string_view why) {
-  return Fail(
-      ErrorCode::kDataCorrupt,
-      fmt::format("the audit log does not hold together at record {}: {}; 'keyctl audit verify' "
-                  "tells more, and keyd begins a new log once this one is moved away",
-                  seq, why));
+  return Fail(ErrorCode::kDataCorrupt,
+              fmt::format("the audit log does not hold together at record {}: {}", seq, why));
 }
 
 // Follows the chain from line to line, and keeps what a Tail tells of it.
@@ -218,8 +215,7 @@ Result<Tail> ReadTail(Storage& storage, const Expected& expected) {
     KEYWARD_TRY(ReadFirstRecords(storage, entries, tail));
     if (expected.end && expected.end->log != tail.id) {
       return Fail(ErrorCode::kRolledBack,
-                  "the audit log is another than keyd wrote to: it was replaced; put the log back "
-                  "from a backup");
+                  "the audit log is another than keyd wrote to: it was replaced");
     }
     const size_t from = SegmentToFollowFrom(tail, missing);
     KEYWARD_TRY(Follow(storage, expected.signers, from, missing, tail));
@@ -227,7 +223,7 @@ Result<Tail> ReadTail(Storage& storage, const Expected& expected) {
   if (missing.empty()) return tail;
   return Fail(ErrorCode::kRolledBack,
               fmt::format("the audit log lacks record {}, or has another in its place: its end "
-                          "was cut off, or it was replaced; put the log back from a backup",
+                          "was cut off, or it was replaced",
                           missing.front().seq));
 }
 

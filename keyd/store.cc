@@ -179,8 +179,8 @@ Result<void> CheckSchemaVersion(sqlite3* database) {
   if (version > kUnauthenticatedSchema && version <= kSchemaVersion) return {};
   if (version == kUnauthenticatedSchema) {
     return Fail(ErrorCode::kNotInitialised,
-                "state.db is of an earlier Keyward, without a master key: keyctl init --adopt "
-                "takes it over");
+                "state.db is of an earlier Keyward, without a master key, and there is one: put "
+                "back the right state.db, or restore a backup");
   }
   if (version > kSchemaVersion) {
     return Fail(ErrorCode::kConfiguration,

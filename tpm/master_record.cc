@@ -18,28 +18,32 @@ constexpr std::string_view kMacLabel = "keyward.tpm.master-record.1";
 
 using Mac = std::array<uint8_t, crypto_auth_hmacsha256_BYTES>;
 
-Mac MacOf(const KeyId& id, ByteView covered, const SecretBytes& master) {
+Result<Mac> MacOf(const KeyId& id, ByteView covered, const SecretBytes& master) {
   Wiped<crypto_auth_hmacsha256_state> state;
+  const auto add = [&state](ByteView bytes) {
+    return crypto_auth_hmacsha256_update(&*state, bytes.data(), bytes.size()) == 0;
+  };
   Mac mac{};
-  crypto_auth_hmacsha256_init(&*state, master.RevealSecret().data(), master.size());
-  crypto_auth_hmacsha256_update(&*state, AsBytes(kMacLabel).data(), kMacLabel.size());
-  crypto_auth_hmacsha256_update(&*state, id.data(), id.size());
-  crypto_auth_hmacsha256_update(&*state, covered.data(), covered.size());
-  crypto_auth_hmacsha256_final(&*state, mac.data());
-  return mac;
+  if (crypto_auth_hmacsha256_init(&*state, master.RevealSecret().data(), master.size()) == 0 &&
+      add(AsBytes(kMacLabel)) && add(id) && add(covered) &&
+      crypto_auth_hmacsha256_final(&*state, mac.data()) == 0) {
+    return mac;
+  }
+  return Fail(ErrorCode::kInternal, "the MAC of the master key's record could not be made");
 }
 
 }  // namespace
 
-Bytes EncodeMasterRecord(const KeyId& id, ByteView index_name, const PublicKey& authority,
-                         const SecretBytes& master) {
+Result<Bytes> EncodeMasterRecord(const KeyId& id, ByteView index_name, const PublicKey& authority,
+                                 const SecretBytes& master) {
   Bytes record = Writer()
                      .Raw(AsBytes(kMagic))
                      .Integer(kVersion)
                      .Raw(index_name)
                      .Field<uint16_t>(authority.spki())
                      .Take();
-  Append(record, MacOf(id, record, master));
+  KEYWARD_ASSIGN(const Mac mac, MacOf(id, record, master));
+  Append(record, mac);
   return record;
 }
 
@@ -64,7 +68,7 @@ Result<MasterRecord> DecodeMasterRecord(ByteView record) {
 
 Result<void> CheckMasterRecord(const KeyId& id, ByteView record, const SecretBytes& master) {
   const ByteView covered = record.first(record.size() - sizeof(Mac));
-  const Mac mac = MacOf(id, covered, master);
+  KEYWARD_ASSIGN(const Mac mac, MacOf(id, covered, master));
   if (sodium_memcmp(mac.data(), record.last(sizeof(Mac)).data(), sizeof(Mac)) != 0) {
     return Fail(ErrorCode::kAuthenticationFailed,
                 "the record of the master key was changed, or is not of the key in the TPM");

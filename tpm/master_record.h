@@ -25,15 +25,15 @@ struct MasterRecord {
   std::array<uint8_t, 32> mac;
 };
 
-// `master` has kMasterKeySize bytes.
-Bytes EncodeMasterRecord(const KeyId& id, ByteView index_name, const PublicKey& authority,
-                         const SecretBytes& master);
+// `master` has kMasterKeySize bytes. Errors: kInternal.
+Result<Bytes> EncodeMasterRecord(const KeyId& id, ByteView index_name, const PublicKey& authority,
+                                 const SecretBytes& master);
 
 // Takes bytes from anywhere; the MAC is not checked yet. Errors: kMalformed.
 Result<MasterRecord> DecodeMasterRecord(ByteView record);
 
 // `record` is one that was decoded. Errors: kAuthenticationFailed (it was changed, or `master` is
-// another key).
+// another key), kInternal.
 Result<void> CheckMasterRecord(const KeyId& id, ByteView record, const SecretBytes& master);
 
 }  // namespace keyward::tpm

@@ -93,8 +93,8 @@ class Resealer {
   Result<MasterKey> Release() const {
     KEYWARD_ASSIGN(MasterKey master, second_.InHardware() ? FromHardware() : FromRecoveryKey());
     KEYWARD_TRY(CheckSecondSeal(second_, master));
-    const Result<SecretBytes> check = master.Derive(Subkey::kCheck);
-    if (check && check->Equals(record_.check)) return master;
+    KEYWARD_ASSIGN(const SecretBytes check, master.Derive(Subkey::kCheck));
+    if (check.Equals(record_.check)) return master;
     return Fail(ErrorCode::kDataCorrupt,
                 "the second seal is of another master key: put back the files master-key and "
                 "master-key.second that belong together");

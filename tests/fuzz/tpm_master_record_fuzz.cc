@@ -19,7 +19,7 @@ void CheckAccepted(ByteView input, const MasterRecord& record, const SecretBytes
   constexpr KeyId kId = {1, 2, 3};
   Require(input.size() <= keyward::kMaxMasterRecord);
   const keyward::Bytes again =
-      keyward::tpm::EncodeMasterRecord(kId, record.index_name, record.authority, master);
+      keyward::tpm::EncodeMasterRecord(kId, record.index_name, record.authority, master).value();
   const size_t covered = again.size() - record.mac.size();
   Require(again.size() == input.size());
   Require(std::ranges::equal(ByteView(again).first(covered), input.first(covered)));

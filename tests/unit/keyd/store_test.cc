@@ -449,7 +449,10 @@ TEST_F(StoreTest, AStoreOfTheFirstVersionIsReadForItsAdoptionAlone) {
   EXPECT_EQ(sqlite3_exec(old, kVersion1, nullptr, nullptr, nullptr), SQLITE_OK);
   EXPECT_EQ(sqlite3_close(old), SQLITE_OK);
   SystemRng rng;
-  EXPECT_THAT(Store::Open(path, stored_.Keys(), rng), FailsWith(ErrorCode::kNotInitialised));
+  const auto refused = Store::Open(path, stored_.Keys(), rng);
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kNotInitialised));
+  // Where there is a master key already, keyctl init takes nothing over.
+  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("put back the right state.db"));
   ASSERT_OK_AND_ASSIGN(const StoredState state, Store::ReadUnauthenticated(path));
   const std::string adopted = directory.File("adopted.db");
   ASSERT_OK(Store::Create(adopted, stored_.Keys(), rng, 3, state));

@@ -18,7 +18,7 @@ class MasterRecordTest : public ::testing::Test {
     const PolicySigner signer;
     ASSERT_OK_AND_ASSIGN(authority_, signer.public_key());
     ASSERT_OK_AND_ASSIGN(master_, SecretBytes::Random(kMasterKeySize, rng_));
-    record_ = EncodeMasterRecord(kId, kName, *authority_, master_);
+    ASSERT_OK_AND_ASSIGN(record_, EncodeMasterRecord(kId, kName, *authority_, master_));
   }
 
   SystemRng rng_;
