@@ -22,8 +22,12 @@ enum class EventKind : uint8_t {
   kServiceStop,
   kServiceSeal,
   kServiceUnseal,
+  kServiceZeroize,  // what destroying everything came to
+  kBootQuote,       // the TPM quoted this boot anew
+  kBootAttest,      // a quote was given out
   kCustodianLost,
   kCustodianBack,
+  kCustodianConcern,  // it serves, and is not as it should be
   kKeyGenerate,
   kKeyRotate,
   kKeyPrepare,
@@ -37,19 +41,18 @@ enum class EventKind : uint8_t {
   kPeerRemove,
   kPeerRevoke,
   kListImport,
+  kListExport,
   kPolicyReload,
   kSessionOpen,
   kSessionEnd,
   kKeyOpen,
   kKeyClose,
   kKeySign,
-  kCertIssue,
-  kCertRevoke,
-  kTokenIssue,
-  kTokenRevoke,
   kBackupCreate,
+  kBackupCheck,
   kBackupRestore,
   kAuditExport,
+  kAuditSign,     // an admin has the log signed
   kAuditRestart,  // an admin vouched for a log that lacks records, and this one begins
   kCallRefused,   // a call on the bus that the caller may not make
   kPolicyPcr,     // a signed PCR policy was added

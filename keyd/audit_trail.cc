@@ -16,7 +16,7 @@ Result<void> AuditTrail::Open(std::unique_ptr<audit::Storage> storage,
     if (on_line_) on_line_(line);
   });
   log_->OnHead([this](const audit::Head& head) { WriteTail(head); });
-  waiting_refusals_ = 0;
+  waiting_minor_ = 0;
   RecordDone(std::exchange(waiting_, {}));
   return {};
 }
@@ -46,11 +46,15 @@ void AuditTrail::TellTail(const Result<void>& written) {
   tail_fails_ = !written;
 }
 
+void AuditTrail::EndTail() {
+  SyncTail();
+  tail_.reset();
+}
+
 void AuditTrail::Close() {
   if (log_ == nullptr) return;
   Flush();
-  SyncTail();
-  tail_.reset();
+  EndTail();
   has_tail_ = false;
   log_.reset();
   if (on_closed_) on_closed_();
@@ -108,6 +112,17 @@ Result<void> AuditTrail::RecordOrWait(const audit::Event& event) {
   return {};
 }
 
+Result<void> AuditTrail::RecordOrCount(const audit::Event& event) {
+  if (log_ != nullptr) return Record(event);
+  if (waiting_minor_ >= kMaxWaitingMinor) {
+    ++unrecorded_;
+    return {};
+  }
+  ++waiting_minor_;
+  RecordDone(event);
+  return {};
+}
+
 void AuditTrail::RecordDone(std::span<const audit::Event> events) {
   if (events.empty()) return;
   if (log_ != nullptr) {
@@ -127,12 +142,12 @@ void AuditTrail::RecordDone(std::span<const audit::Event> events) {
 void AuditTrail::RecordRefusal(const audit::Event& event, const Error& why) {
   const audit::Event failed = Failed(event, why);
   const MonotonicTime now = clock_.Monotonic();
-  if (log_ == nullptr && waiting_refusals_ >= kMaxWaitingRefusals) {
+  if (log_ == nullptr && waiting_minor_ >= kMaxWaitingMinor) {
     return refusals_.Count(failed, now);
   }
   if (!refusals_.Admit(failed, now)) return;
   if (log_ == nullptr) {
-    ++waiting_refusals_;
+    ++waiting_minor_;
     return RecordDone(failed);
   }
   std::ignore = Record(failed);  // nothing waits for it

@@ -34,6 +34,9 @@ class AuditTrail {
   void KeepTail(Result<AuditTailFile> file, bool there);
   // Whether the tail on disk names the last record now, even after a power cut.
   bool SyncTail();
+  // Wipes the key of the tail. The log stays open: what is recorded from here on comes after the
+  // end that the tail names.
+  void EndTail();
   // Wipes the key of the tail, too.
   void Close();
   bool is_open() const { return log_ != nullptr; }
@@ -53,6 +56,9 @@ class AuditTrail {
   // Record; while the log is closed, what is to be done can go on once the event waits for it.
   // Errors: those of Record but for kSealed; kResourceExhausted (too many wait).
   Result<void> RecordOrWait(const audit::Event& event);
+  // The same for what changes nothing: while the log is closed, it leaves room for what does, and
+  // is counted where there is none. Errors: those of Record but for kSealed.
+  Result<void> RecordOrCount(const audit::Event& event);
   // What was asked for and came to nothing, because of `why`; see RefusalLimiter. While the log is
   // closed, some of them wait for it and the rest is counted: whoever is refused leaves room for
   // what admins do.
@@ -80,7 +86,7 @@ class AuditTrail {
 
  private:
   static constexpr size_t kMaxWaiting = 32;
-  static constexpr size_t kMaxWaitingRefusals = kMaxWaiting / 2;
+  static constexpr size_t kMaxWaitingMinor = kMaxWaiting / 2;
 
   audit::Event WithUnrecorded(audit::Event event) const;
   // With the log open, at least one event.
@@ -95,7 +101,7 @@ class AuditTrail {
   std::unique_ptr<audit::Log> log_;
   RefusalLimiter refusals_;
   std::vector<audit::Event> waiting_;  // for the log to open
-  size_t waiting_refusals_ = 0;        // among them
+  size_t waiting_minor_ = 0;           // among them: refusals, and what changes nothing
   uint64_t unrecorded_ = 0;
   std::optional<AuditTailFile> tail_;
   bool has_tail_ = false;

@@ -1,7 +1,10 @@
-// Tells the audit log when hardware goes and when it comes back.
+// Tells the audit log when hardware goes, when it is not as it should be, and when it is well
+// again.
 #pragma once
 
-#include <set>
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "keyd/audit_trail.h"
@@ -17,7 +20,13 @@ class CustodianWatch {
   void Look(const KeyRingPools& pools, AuditTrail& trail);
 
  private:
-  std::set<std::string> lost_;
+  struct Told {
+    audit::EventKind kind;
+    std::optional<ErrorCode> why;
+    bool operator==(const Told&) const = default;
+  };
+
+  std::map<std::string, Told, std::less<>> told_;
 };
 
 }  // namespace keyward

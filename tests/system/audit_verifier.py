@@ -14,10 +14,10 @@ MAX_NUMBER = 2**53 - 1
 MAX_LAG = 4096
 PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._:/@+=,-"
 EVENTS = set("""
-service.init service.start service.stop service.seal service.unseal custodian.lost custodian.back
+service.init service.start service.stop service.seal service.unseal service.zeroize boot.quote boot.attest custodian.lost custodian.back custodian.concern
 key.generate key.rotate key.prepare key.activate key.retire key.revoke key.destroy key.open key.close
 key.sign module.enrol module.remove peer.enrol peer.remove peer.revoke list.import policy.reload session.open session.end
-cert.issue cert.revoke token.issue token.revoke backup.create backup.restore audit.export audit.restart
+list.export backup.create backup.check backup.restore audit.export audit.sign audit.restart
 call.refused policy.pcr master.seal master.forget master.reseal
 audit.begin audit.checkpoint audit.retention audit.repair audit.full audit.space""".split())
 DIGESTS = {"ecdsa-p256": "-sha256", "ecdsa-p384": "-sha384", "rsa-pss-2048": "-sha256"}

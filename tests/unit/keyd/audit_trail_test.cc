@@ -148,5 +148,29 @@ TEST_F(AuditTrailTest, HardwareThatGoesAndComesBackIsToldOnce) {
   EXPECT_EQ(CountOnDisk(EventKind::kCustodianBack), 1U);
 }
 
+TEST_F(AuditTrailTest, EachKindOfTroubleWithHardwareIsTold) {
+  KeyRingPools pools;
+  pools["tpm"] = std::make_unique<CustodianPool>("tpm", nullptr, 0, clock_);
+  CustodianWatch watch;
+  const auto look = [&](const std::optional<ErrorCode>& concern) {
+    pools["tpm"]->SetConcern(concern ? std::optional(Error(*concern, "as it is")) : std::nullopt);
+    for (int i = 0; i < 2; ++i) watch.Look(pools, trail_);
+  };
+  look(std::nullopt);
+  for (const ErrorCode code : {ErrorCode::kPcrMismatch, ErrorCode::kRolledBack}) {
+    look(code);
+    EXPECT_EQ(Records().back().event, EventKind::kCustodianConcern);
+    EXPECT_EQ(Records().back().failed, code);
+  }
+  pools["tpm"] = std::make_unique<CustodianPool>("tpm", clock_);  // which is not configured
+  look(ErrorCode::kPcrMismatch);
+  EXPECT_EQ(Records().back().event, EventKind::kCustodianLost);
+  pools["tpm"] = std::make_unique<CustodianPool>("tpm", nullptr, 0, clock_);
+  look(std::nullopt);
+  EXPECT_EQ(Records().back().event, EventKind::kCustodianBack);
+  EXPECT_EQ(CountOnDisk(EventKind::kCustodianConcern), 2U);
+  EXPECT_EQ(CountOnDisk(EventKind::kCustodianBack), 1U);
+}
+
 }  // namespace
 }  // namespace keyward
