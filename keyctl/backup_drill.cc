@@ -10,6 +10,9 @@
 namespace keyward::keyctl {
 namespace {
 
+// Of hardware that has sealed nothing so far, and was not made to.
+constexpr std::string_view kUntried = "untried";
+
 struct DrillArguments : OpenArguments {
   bool elsewhere = false;
 };
@@ -68,6 +71,11 @@ Json StandingJson(const Standing& standing, const BackupReport& report) {
 
 void PrintStanding(Shell& shell, const Standing& standing, const BackupReport& report) {
   for (const CustodianSummary& each : standing.check.custodians) {
+    if (each.state == kUntried) {
+      shell.Say(fmt::format("Whether the {} can seal was not tried: {}.", each.name,
+                            Printable(each.detail)));
+      continue;
+    }
     shell.Say(each.state == "ok" ? fmt::format("The {} can seal what is in it.", each.name)
                                  : fmt::format("The {} cannot seal what is in it: {}", each.name,
                                                Printable(each.detail)));
@@ -87,7 +95,7 @@ void PrintStanding(Shell& shell, const Standing& standing, const BackupReport& r
 
 ExitCode ExitCodeOf(const Standing& standing, const BackupReport& report) {
   for (const CustodianSummary& each : standing.check.custodians) {
-    if (each.state != "ok") return ExitCode::kHardware;
+    if (each.state != "ok" && each.state != kUntried) return ExitCode::kHardware;
   }
   return standing.IsStale(report) ? ExitCode::kStale : ExitCode::kOk;
 }

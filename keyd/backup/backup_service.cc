@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -46,8 +47,25 @@ StoredState ForBackup(StoredState state) {
   return state;
 }
 
-// Runs on a thread of the custodian.
-Result<void> ProveSealing(Custodian& custodian, Rng& rng) {
+// For each custodian that has sealed a key: a version that it can open.
+std::map<std::string, VersionRecord> SealedBy(const StoredState& state) {
+  std::map<std::string, std::string> custodians;  // by key
+  for (const KeyRecord& key : state.keys) {
+    if (key.custody == Custody::kSealed) custodians[key.name] = key.custodian;
+  }
+  std::map<std::string, VersionRecord> sealed;
+  for (const VersionRecord& version : state.versions) {
+    const auto custodian = custodians.find(version.key);
+    if (custodian == custodians.end() || !CanSign(version) || version.spki.empty()) continue;
+    sealed.emplace(custodian->second, version);
+  }
+  return sealed;
+}
+
+// Runs on a thread of the custodian. Hardware makes a key to seal with when it first seals, so it
+// is asked to only once it has opened what it sealed before.
+Result<void> ProveSealing(Custodian& custodian, const VersionRecord& known, Rng& rng) {
+  KEYWARD_TRY(custodian.sealer().Unseal(known.reference, SealContext(known.key, known.id)));
   KEYWARD_ASSIGN(const SecretBytes probe, SecretBytes::Random(kProbeSize, rng));
   const Bytes context = ToBytes(AsBytes("keyward probe of a backup drill"));
   KEYWARD_TRY(SealAndOpen(custodian, probe, context));
@@ -76,11 +94,11 @@ struct BackupService::Draft {
 
 void BackupService::Create(ByteView pem, uint32_t caller,
                            const std::function<void(Result<MadeBackup>)>& give) {
-  const Result<Vault*> vault = daemon_.Unsealed();
-  if (!vault) return give(Fail(vault.error()));
   const Created done = [this, caller, give](Result<MadeBackup> made) {
     give(Told(caller, std::move(made)));
   };
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) return done(Fail(vault.error()));
   Result<std::vector<RecoveryCertificate>> parsed = RecoveryCertificate::FromPem(pem);
   if (!parsed) return done(Fail(parsed.error()));
   const Result<StoredState> state = (*vault)->Load();
@@ -106,12 +124,23 @@ void BackupService::Create(ByteView pem, uint32_t caller,
 
 Result<MadeBackup> BackupService::Told(uint32_t caller, Result<MadeBackup> made) {
   constexpr auto kKind = audit::EventKind::kBackupCreate;
-  if (made) {
-    KEYWARD_TRY(daemon_.audit.Record(MakeEvent(kKind, caller, ToHex(made->manifest.id))));
-  } else {
+  if (!made) {
     daemon_.audit.RecordRefusal(MakeEvent(kKind, caller, ""), made.error());
+    return made;
+  }
+  const audit::Event event = MakeEvent(kKind, caller, ToHex(made->manifest.id));
+  KEYWARD_TRY(daemon_.audit.Record(event));
+  if (const Result<void> noted = NoteLatest(*made); !noted) {
+    daemon_.audit.RecordDone(Failed(event, noted.error()));
+    return Fail(noted.error());
   }
   return made;
+}
+
+Result<void> BackupService::NoteLatest(const MadeBackup& made) {
+  KEYWARD_ASSIGN(Vault* const vault, daemon_.Unsealed());
+  return WriteLatest(directory_, {made.manifest.id, made.manifest.created, made.digest},
+                     vault->backup().key);
 }
 
 Result<BackupDigest> BackupService::WriteBody(Draft& draft, const Secrets& secrets) {
@@ -151,39 +180,64 @@ Result<MadeBackup> BackupService::Finish(Draft& draft, const Seal& seal) {
     KEYWARD_TRY(filling.writer.WriteTrailer(origin, seal, filling.ToEnvelope()));
     return filling.envelope.Finish();
   }));
-  KEYWARD_TRY(
-      WriteLatest(directory_, {draft.manifest.id, draft.manifest.created, draft.digest}, key));
   for (const RecoveryCertificate& recipient : draft.recipients) {
     Log(LogLevel::kNotice, "backup {} made for certificate {}", ToHex(draft.manifest.id),
         ToHex(recipient.Fingerprint()));
   }
-  return MadeBackup{std::move(der), std::move(draft.manifest)};
+  return MadeBackup{std::move(der), std::move(draft.manifest), draft.digest};
+}
+
+// What can be said without the hardware.
+Result<BackupStanding> BackupService::Judge(const BackupClaim& claim, uint32_t caller) {
+  audit::Event event = MakeEvent(audit::EventKind::kBackupCheck, caller, "");
+  event.detail = {{"digest", audit::SafeText(ToHex(claim.digest))}};
+  const Result<Vault*> vault = daemon_.Unsealed();
+  if (!vault) {
+    daemon_.audit.RecordRefusal(event, vault.error());
+    return Fail(vault.error());
+  }
+  KEYWARD_ASSIGN(const BackupDigest own, OriginOf(claim.digest, (*vault)->backup().key));
+  BackupStanding standing{};
+  standing.is_own = EqualHashes(own, claim.origin);
+  event.detail.push_back({"own", uint64_t{standing.is_own ? 1U : 0U}});
+  KEYWARD_TRY(daemon_.audit.Record(event));
+  if (Result<std::optional<LatestBackup>> latest = Latest()) {
+    standing.latest = *latest;
+  } else {
+    LogError("which backup is the latest is not known", latest.error());
+  }
+  return standing;
 }
 
 void BackupService::Check(const BackupClaim& claim, uint32_t caller,
                           const std::function<void(Result<BackupStanding>)>& done) {
-  const Result<Vault*> vault = daemon_.Unsealed();
-  if (!vault) return done(Fail(vault.error()));
-  const Result<BackupDigest> own = OriginOf(claim.digest, (*vault)->backup().key);
-  if (!own) return done(Fail(own.error()));
-  const Result<std::optional<LatestBackup>> latest = Latest();
-  if (!latest) LogError("which backup is the latest is not known", latest.error());
-  auto standing =
-      std::make_shared<BackupStanding>(BackupStanding{.is_own = EqualHashes(*own, claim.origin),
-                                                      .latest = latest.value_or(std::nullopt),
-                                                      .proofs = {}});
+  Result<BackupStanding> judged = Judge(claim, caller);
+  if (!judged) return done(Fail(judged.error()));
+  Vault& vault = *daemon_.vault;
+  const Result<StoredState> state = vault.Load();
+  if (!state) return done(Fail(state.error()));
+  auto standing = std::make_shared<BackupStanding>(std::move(*judged));
   auto left = std::make_shared<size_t>(1);
   const auto one_done = [standing, left, done] {
     if (--*left == 0) done(std::move(*standing));
   };
+  const std::map<std::string, VersionRecord> sealed = SealedBy(*state);
   for (const auto& [name, pool] : daemon_.pools) {
     if (!pool->configured()) continue;
+    const auto version = sealed.find(name);
+    if (version == sealed.end()) {
+      standing->proofs.push_back({name, std::nullopt});
+      continue;
+    }
     ++*left;
     Ask<void>(
         *pool, caller, daemon_.post,
-        [&rng = daemon_.rng](Custodian& custodian) { return ProveSealing(custodian, rng); },
-        [standing, name = name, one_done](const Result<void>& sealed) {
-          standing->proofs.push_back({name, sealed});
+        [&rng = daemon_.rng, held = vault.Hold(version->second)](Custodian& custodian) {
+          return held->With(
+              [&](const VersionRecord& known) { return ProveSealing(custodian, known, rng); });
+        },
+        [standing, name = name, one_done](const Result<void>& proved) {
+          standing->proofs.push_back({name, proved});
           one_done();
         });
   }

@@ -16,6 +16,7 @@ namespace keyward::backup {
 struct MadeBackup {
   Bytes der;  // the envelope
   Manifest manifest;
+  BackupDigest digest;
 };
 
 // What a drill asks about a backup that it has opened.
@@ -26,7 +27,10 @@ struct BackupClaim {
 
 struct CustodianProof {
   std::string custodian;
-  Result<void> sealed;  // whether it has sealed a secret of a backup's kind, and opened it
+  // Whether it has opened a key that it had sealed, and sealed and opened another secret of a
+  // backup's kind. Nothing: it has sealed no key so far, and could only show it by making a key to
+  // seal with.
+  std::optional<Result<void>> sealed;
 };
 
 struct BackupStanding {
@@ -36,7 +40,8 @@ struct BackupStanding {
 };
 
 // Belongs to the bus thread. The caller has been found to be an admin before. Each `done` is called
-// once. The audit log tells of each backup before it is given out. Errors of both: kSealed.
+// once. The audit log tells of each backup before it is given out, and before it is noted as the
+// latest; and of each check. Errors of both: kSealed.
 class BackupService {
  public:
   BackupService(Daemon& daemon, std::filesystem::path state_directory)
@@ -48,6 +53,7 @@ class BackupService {
   // It is signed with the service key, which the first one makes.
   void Create(ByteView pem, uint32_t caller, const std::function<void(Result<MadeBackup>)>& done);
 
+  // Leaves the hardware and what is stored as they are. Errors also: those of AuditTrail::Record.
   void Check(const BackupClaim& claim, uint32_t caller,
              const std::function<void(Result<BackupStanding>)>& done);
 
@@ -57,8 +63,10 @@ class BackupService {
  private:
   struct Draft;
   using Created = std::function<void(Result<MadeBackup>)>;
-  // The backup, once the audit log tells of it.
+  // The backup, once the audit log tells of it and it is noted as the latest.
   Result<MadeBackup> Told(uint32_t caller, Result<MadeBackup> made);
+  Result<void> NoteLatest(const MadeBackup& made);
+  Result<BackupStanding> Judge(const BackupClaim& claim, uint32_t caller);
   // Each takes the draft one step on.
   void Fill(const std::shared_ptr<Draft>& draft, const Secrets& secrets, const Created& done);
   Result<MadeBackup> Finish(Draft& draft, const Seal& seal);

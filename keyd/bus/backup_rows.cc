@@ -10,6 +10,8 @@
 namespace keyward::bus {
 namespace {
 
+constexpr std::string_view kUntried = "untried";
+
 std::map<std::string, const KeyRecord*> KeysOf(const backup::Manifest& manifest) {
   std::map<std::string, const KeyRecord*> keys;
   for (const KeyRecord& key : manifest.state.keys) keys[key.name] = &key;
@@ -43,9 +45,15 @@ LeftOutRows LeftOutOf(const backup::Manifest& manifest) {
 ProofRows ToRows(const std::vector<backup::CustodianProof>& proofs) {
   ProofRows rows;
   for (const auto& [custodian, sealed] : proofs) {
+    if (!sealed) {
+      rows.emplace_back(custodian, std::string(kUntried),
+                        std::string("it has sealed no key so far, and nothing is made to try it"));
+      continue;
+    }
+    const Result<void>& proof = *sealed;
     rows.emplace_back(custodian,
-                      std::string(sealed ? std::string_view("ok") : Name(sealed.error().code())),
-                      sealed ? std::string() : sealed.error().message());
+                      std::string(proof ? std::string_view("ok") : Name(proof.error().code())),
+                      proof ? std::string() : proof.error().message());
   }
   return rows;
 }

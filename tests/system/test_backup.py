@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import unittest
@@ -12,7 +13,7 @@ import unittest
 import backup_reader
 from backup_reader import Recovery
 from faults import KILLED, TRACER
-from harness import BACKEND, BIN, FRONTEND, ME, TIMEOUT, Refused, Service, handshake
+from harness import BACKEND, BIN, FRONTEND, ME, SOFTHSM, SOURCE, TIMEOUT, Refused, Service, handshake
 
 IDENTITIES = ("frontend-id", "backend-id")
 
@@ -168,6 +169,48 @@ class BackupTest(unittest.TestCase):
             public = subprocess.run(["openssl", "pkey", "-inform", "DER", "-pubout"], input=private,
                                     check=True, capture_output=True, timeout=60).stdout.decode()
             self.assertEqual(public.strip(), self.source.public_key(name).strip())
+
+
+class DrillTest(unittest.TestCase):
+    """A service that has sealed nothing so far."""
+
+    def state(self):
+        """What is stored, but for the audit log, how far that has come, and how often keys signed."""
+        copy = self.source.root / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.source.state, copy)
+        database = sqlite3.connect(copy / "state.db")
+        rows = [database.execute(f"SELECT {columns} ORDER BY 1, 2").fetchall() for columns in (
+            "name, * FROM key", "id, key, number, state, spki, reference, revoked FROM version",
+            "* FROM module", "* FROM peer", "* FROM revocation", "one, epoch FROM integrity")]
+        database.close()
+        files = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()
+                 and not path.name.startswith(("state.db", "audit-tail"))}
+        return rows, files
+
+    def objects(self):
+        said = subprocess.run(
+            ["/usr/bin/python3", SOURCE / "tests/system/token_objects.py", SOFTHSM, "keyward",
+             self.source.root / "token/hsm.pin"], env=self.source.environment(), check=True,
+            capture_output=True, text=True, timeout=TIMEOUT)
+        return sorted(json.loads(said.stdout), key=json.dumps)
+
+    def test_leaves_what_is_stored_and_the_token_as_they_are(self):
+        self.source = Machine("hsm")
+        self.addCleanup(self.source.close)
+        self.source.start()
+        self.source.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "hsm")
+        recovery, backup = Recovery(self.source.root, "ec"), self.source.root / "keyward.backup"
+        self.source.keyctl("backup", "create", "--to", recovery.certificate, "--output", backup)
+        before = self.state(), self.objects()
+        said = self.source.drill(backup, recovery)
+        self.assertIn("Whether the hsm can seal was not tried", said)
+        self.assertEqual((self.state(), self.objects()), before)
+        # One that has: it is tried, and nothing is made for that.
+        self.source.admin_call("GenerateKey", "frontend-id", "ed25519", "sealed", "hsm")
+        before = self.state(), self.objects()
+        self.assertIn("The hsm can seal what is in it", self.source.drill(backup, recovery, status=11))
+        self.assertEqual((self.state(), self.objects()), before)
 
 
 class TpmBackupTest(BackupTest):

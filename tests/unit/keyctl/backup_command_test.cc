@@ -243,6 +243,14 @@ TEST_F(BackupCommandTest, HardwareThatCannotSealFailsTheDrill) {
   EXPECT_THAT(out_.str(), HasSubstr("The tpm cannot seal what is in it: it is away"));
 }
 
+TEST_F(BackupCommandTest, HardwareThatWasNotTriedFailsNoDrill) {
+  HaveWebToo();
+  keyd_.check.custodians.push_back({"tpm", "", "untried", "it has sealed no key so far", {}, 0});
+  EXPECT_EQ(Drill(), ExitCode::kOk);
+  EXPECT_THAT(out_.str(),
+              HasSubstr("Whether the tpm can seal was not tried: it has sealed no key so far."));
+}
+
 TEST_F(BackupCommandTest, ABackupOfAnotherServiceFailsTheDrill) {
   keyd_.check.own = false;
   EXPECT_EQ(Drill(), ExitCode::kFailure);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/encoding.h"
 #include "core/file.h"
 #include "core/secret_memory.h"
+#include "keyd/audit_events.h"
 #include "keyd/backup/restore.h"
 #include "policy/name_rules.h"
 #include "tests/unit/keyd/backup/recovery_pair.h"
@@ -224,6 +226,7 @@ TEST_F(BackupServiceTest, ABadCertificateIsRefusedBeforeAnyKeyIsOpened) {
 
 TEST_F(BackupServiceTest, KnowsItsOwnAndTheLatestOne) {
   OpenVault();
+  ASSERT_OK(Generate(Sealed("frontend")));
   ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> first, Create());
   ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> second, Create());
   ASSERT_OK_AND_ASSIGN(const Content content, Open(*first));
@@ -234,21 +237,82 @@ TEST_F(BackupServiceTest, KnowsItsOwnAndTheLatestOne) {
   EXPECT_EQ(standing->latest->id, second->manifest.id);
   EXPECT_NE(standing->latest->id, first->manifest.id);
   ASSERT_EQ(standing->proofs.size(), 1U);
-  EXPECT_OK(standing->proofs[0].sealed);
+  ASSERT_TRUE(standing->proofs[0].sealed);
+  EXPECT_OK(*standing->proofs[0].sealed);
   BackupDigest other = content.origin;
   other[0] ^= 1U;
   ASSERT_OK_AND_ASSIGN(const Shared<BackupStanding> foreign, Check({content.digest, other}));
   EXPECT_FALSE(foreign->is_own);
 }
 
+TEST_F(BackupServiceTest, HardwareThatHasSealedNothingIsNotMadeTo) {
+  OpenVault();
+  ASSERT_OK(Generate(Hardware("web")));
+  ASSERT_OK(Generate(Sealed("revoked")));
+  ASSERT_OK(Revoke("revoked", 0));
+  ASSERT_OK_AND_ASSIGN(const Shared<BackupStanding> standing, Check({}));
+  ASSERT_EQ(standing->proofs.size(), 1U);
+  EXPECT_FALSE(standing->proofs[0].sealed);
+}
+
+TEST_F(BackupServiceTest, ASealKeepsACheckFromOpeningAnything) {
+  OpenVault();
+  ASSERT_OK(Generate(Sealed("frontend")));
+  std::atomic<int> opened = 0;
+  hooks_.unsealing = [&opened] { ++opened; };
+  testing_support::SilentHardware silent;
+  ASSERT_OK(pool().Submit(kCaller, [&silent](const Result<Custodian*>&) {
+    silent.Hold();
+    return Result<void>();
+  }));
+  silent.AwaitReached();
+  ASSERT_OK_AND_ASSIGN(const Shared<BackupStanding> standing,
+                       Wait<BackupStanding>([&](const auto& done) {
+                         service_->Check({}, kCaller, done);
+                         daemon_->vault.reset();
+                         silent.Answer();
+                       }));
+  ASSERT_TRUE(standing->proofs[0].sealed);
+  EXPECT_THAT(*standing->proofs[0].sealed, FailsWith(ErrorCode::kSealed));
+  EXPECT_EQ(opened, 0);
+}
+
+TEST_F(BackupServiceTest, OneThatCannotBeToldIsNeitherGivenNorTheLatest) {
+  OpenVault();
+  ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> first, Create());
+  disk_.SetCapacity(disk_.Used());
+  Result<void> recorded;
+  while (recorded) {
+    recorded = stored_.trail().Record(MakeEvent(audit::EventKind::kPolicyReload, kCaller, ""));
+  }
+  EXPECT_THAT(Create(), FailsWith(ErrorCode::kResourceExhausted));
+  EXPECT_THAT(Check({}), FailsWith(ErrorCode::kResourceExhausted));
+  ASSERT_OK_AND_ASSIGN(const std::optional<LatestBackup> latest, service_->Latest());
+  ASSERT_TRUE(latest);
+  EXPECT_EQ(latest->id, first->manifest.id);
+}
+
+TEST_F(BackupServiceTest, WhoHasABackupCheckedIsTold) {
+  OpenVault();
+  ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> backup, Create());
+  ASSERT_OK_AND_ASSIGN(const Content content, Open(*backup));
+  ASSERT_OK(Check({content.digest, content.origin}));
+  EXPECT_THAT(disk_.Contents(),
+              ::testing::HasSubstr(R"("event":"backup.check","caller":1000,"module":"",)"
+                                   R"("object":"","outcome":"ok","detail":{"digest":")" +
+                                   ToHex(content.digest) + R"(","own":1})"));
+}
+
 TEST_F(BackupServiceTest, TellsHardwareThatCannotSeal) {
   OpenVault();
+  ASSERT_OK(Generate(Sealed("frontend")));
   ASSERT_OK_AND_ASSIGN(const Shared<MadeBackup> backup, Create());
   ASSERT_OK_AND_ASSIGN(const Content content, Open(*backup));
   hardware_.SetAvailable(false);
   ASSERT_OK_AND_ASSIGN(const Shared<BackupStanding> standing,
                        Check({content.digest, content.origin}));
-  EXPECT_THAT(standing->proofs[0].sealed, FailsWith(ErrorCode::kCustodianUnavailable));
+  ASSERT_TRUE(standing->proofs[0].sealed);
+  EXPECT_THAT(*standing->proofs[0].sealed, FailsWith(ErrorCode::kCustodianUnavailable));
   hardware_.SetAvailable(true);
 }
 
