@@ -361,7 +361,7 @@ Result<void> AdminService::AddPcrPolicy(const SignedPcrPolicy& policy, uint32_t 
   KEYWARD_TRY(daemon_.audit.RecordOrWait(event));
   const Result<void> added = unsealer_.AddPcrPolicy(policy);
   if (!added) return Refuse(event, added.error());
-  attestation_.Renew();
+  attestation_.RenewIn(policy);
   return {};
 }
 
@@ -398,6 +398,7 @@ Result<uint32_t> AdminService::Seal(uint32_t caller) {
 }
 
 void AdminService::Unseal(uint32_t caller, const Done& done) {
+  if (daemon_.vault != nullptr) return done({});
   unsealer_.Unseal(caller, [this, done](const Result<void>& unsealed) {
     if (unsealed) attestation_.Renew();
     done(unsealed);

@@ -57,7 +57,9 @@ std::string Boot::Detail() const {
     case BootState::kChanged:
       return fmt::format(
           "PCR {} changed since this boot was quoted: find out what extended it; then restart the "
-          "machine, or let it count with keyctl policy pcr sign, or with keyctl seal and unseal",
+          "machine, or let it count with keyctl policy pcr sign --pcrs, with these among them, or "
+          "with "
+          "keyctl seal and unseal",
           fmt::join(changed_, ","));
   }
   return "";

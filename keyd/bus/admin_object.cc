@@ -341,9 +341,7 @@ void AdminObject::Attest(sdbus::Result<std::vector<uint8_t>, std::vector<uint8_t
     if (!quote) return reply.SendError(quote.error());
     reply.Send(quote->message, quote->signature, ToRows(quote->pcrs), quote->signed_by.spki());
   };
-  Attestation& attestation = context_.admin.attestation();
-  if (nonce.bytes.empty()) return tell(attestation.QuoteOfBoot());
-  attestation.MakeQuote(std::move(nonce.bytes), caller.uid, tell);
+  context_.admin.attestation().Attest(std::move(nonce.bytes), caller.uid, tell);
 }
 
 void AdminObject::CreateBackup(
