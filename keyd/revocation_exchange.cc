@@ -32,9 +32,19 @@ Result<std::vector<RevocationRecord>> RevocationExchange::List() const {
   return records;
 }
 
-void RevocationExchange::Export(const ExportDone& done) {
+void RevocationExchange::Export(uint32_t caller, const ExportDone& give) {
   const Result<std::vector<RevocationRecord>> records = List();
-  if (!records) return done(Fail(records.error()));
+  if (!records) return give(Fail(records.error()));
+  audit::Event event = MakeEvent(audit::EventKind::kListExport, caller, {});
+  event.detail = {{"epoch", daemon_.vault->journal().epoch()}};
+  const ExportDone done = [&trail = daemon_.audit, event, give](Result<Exported> exported) {
+    if (!exported) {
+      trail.RecordRefusal(event, exported.error());
+    } else if (const Result<void> told = trail.Record(event); !told) {
+      exported = Fail(told.error());
+    }
+    give(std::move(exported));
+  };
   Vault& vault = *daemon_.vault;
   RevocationList list{
       .issued = vault.keys().Now(), .epoch = vault.journal().epoch(), .revocations = {}};

@@ -28,9 +28,9 @@ class RevocationExchange {
 
   // What was revoked here, by no list of others: theirs to sign. The versions of keys first.
   Result<std::vector<RevocationRecord>> List() const;
-  // The own part of it, signed with the service key. Errors also: those of ServiceKey::Sign,
-  // kTooLarge.
-  void Export(const ExportDone& done);
+  // The own part of it, signed with the service key, once it is told who is given it. Errors also:
+  // those of ServiceKey::Sign and AuditTrail::Record, kTooLarge.
+  void Export(uint32_t caller, const ExportDone& done);
   // Takes over a list that `signer`, whom the admin vouches for, has signed: what it names is dead
   // before this returns, here too. Errors also: those of ReadRevocationList, the journal's.
   void Import(std::string_view list, const PublicKey& signer, uint32_t caller,

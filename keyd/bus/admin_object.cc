@@ -28,6 +28,14 @@ Result<KeyRecord> ParseKey(std::string name, std::string_view algorithm_name,
   return KeyRecord{std::move(name), *algorithm, *custody, std::move(custodian), 1};
 }
 
+// What changes something that is stored, or signs with it: a sealed service refuses it before
+// anybody else would tell.
+constexpr std::array<std::string_view, 16> kNeedWhatIsStored = {
+    "GenerateKey",   "RotateKey", "PrepareKey",        "ActivateKey",
+    "RetireVersion", "RevokeKey", "DestroyKey",        "EnrolModule",
+    "RemoveModule",  "EnrolPeer", "RemovePeer",        "RevokeModule",
+    "EndSessions",   "SignAudit", "ImportRevocations", "ExportRevocations"};
+
 // The number in /org/keyward/Keyd1/session/N; nothing for "".
 Result<std::optional<uint64_t>> ParseSession(std::string_view path) {
   if (path.empty()) return std::nullopt;
@@ -66,6 +74,13 @@ policy::Caller AdminObject::Admin() {
     context_.daemon.audit.RecordRefusal(
         MakeEvent(audit::EventKind::kCallRefused, caller.uid, CurrentMember(getObject())), why);
     throw ToBusError(why);
+  }
+  if (const Result<Vault*> vault = context_.daemon.Unsealed(); !vault) {
+    const std::string member = CurrentMember(getObject());
+    if (std::ranges::find(kNeedWhatIsStored, member) != kNeedWhatIsStored.end()) {
+      context_.daemon.audit.RecordRefusal(
+          MakeEvent(audit::EventKind::kCallRefused, caller.uid, member), vault.error());
+    }
   }
   return caller;
 }
@@ -186,10 +201,10 @@ AdminObject::ListRevocations() {
 }
 
 void AdminObject::ExportRevocations(sdbus::Result<std::string, std::vector<uint8_t>>&& result) {
-  static_cast<void>(Admin());
+  const policy::Caller caller = Admin();
   const Reply<std::string, std::vector<uint8_t>> reply(context_.connection, std::move(result));
   RevocationExchange(context_.daemon, context_.admin)
-      .Export([reply](const Result<RevocationExchange::Exported>& exported) {
+      .Export(caller.uid, [reply](const Result<RevocationExchange::Exported>& exported) {
         if (!exported) return reply.SendError(exported.error());
         reply.Send(exported->list, exported->signer.spki());
       });

@@ -189,14 +189,23 @@ void SecondSealService::DestroyPart(const std::string& custodian, uint32_t calle
       done);
 }
 
+Result<void> SecondSealService::MayForget(const Result<std::optional<SecondSeal>>& second,
+                                          bool lost) const {
+  KEYWARD_TRY(daemon_.Unsealed());
+  if (busy_) return IsBusy();
+  if (!second && !lost) return Fail(second.error());
+  return {};
+}
+
 void SecondSealService::Forget(bool lost, uint32_t caller, const Done& give) {
-  if (const Result<Vault*> vault = daemon_.Unsealed(); !vault) return give(Fail(vault.error()));
-  if (busy_) return give(IsBusy());
   const Result<std::optional<SecondSeal>> second = ReadSecondSeal(directory_);
-  if (!second && !lost) return give(Fail(second.error()));
   const std::string place = second && *second ? (*second)->place : std::string();
   audit::Event event = MakeEvent(EventKind::kMasterForget, caller, place);
   if (lost) event.detail = {{"lost", uint64_t{1}}};
+  if (const Result<void> may = MayForget(second, lost); !may) {
+    daemon_.audit.RecordRefusal(event, may.error());
+    return give(may);
+  }
   if (const Result<void> told = daemon_.audit.Record(event); !told) return give(told);
   busy_ = true;
   const Done done = Ending(event, give);

@@ -62,6 +62,8 @@ class SecondSealService {
   void SealInHardware(const std::shared_ptr<Making>& making);
   void Keep(const std::shared_ptr<Making>& making);
   void DestroyPart(const std::string& custodian, uint32_t caller, const Done& done);
+  // Whether what there is may be forgotten. Errors: those of Forget.
+  Result<void> MayForget(const Result<std::optional<SecondSeal>>& second, bool lost) const;
   // The end of what was begun: tells a failure, and lets the next one begin.
   Done Ending(const audit::Event& event, const Done& done);
 
