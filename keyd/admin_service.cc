@@ -25,6 +25,8 @@ Error IsReserved() {
           "the name is that of keyd's own key, which it makes itself; take another"};
 }
 
+Error WasSealed() { return {ErrorCode::kSealed, "the service was sealed"}; }
+
 // Tells how many sessions ended once `recorded` is known.
 AdminService::Done Telling(const AdminService::Ended& done,
                            const std::shared_ptr<uint32_t>& ended) {
@@ -317,18 +319,19 @@ Result<uint32_t> AdminService::EndSessions(std::optional<uint64_t> id, const std
                                            uint32_t caller) {
   audit::Event event =
       ModuleEvent(EventKind::kSessionEnd, caller, module, id ? std::to_string(*id) : "");
-  const Error reason(ErrorCode::kSessionClosed, "ended by an administrator");
-  const uint32_t ended = daemon_.sessions.EndWhere(
-      [&](const SessionInfo& session) {
-        return (!id || session.id == *id) && (module.empty() || session.module == module);
-      },
-      reason);
-  if (id && ended == 0) {
+  KEYWARD_TRY(daemon_.Unsealed());
+  const auto chosen = [&](const SessionInfo& session) {
+    return (!id || session.id == *id) && (module.empty() || session.module == module);
+  };
+  const auto count = std::ranges::count_if(
+      daemon_.sessions.All(), [&](const auto& session) { return chosen(session->info()); });
+  if (id && count == 0) {
     return Refuse(event, {ErrorCode::kNotFound, "there is no such session"});
   }
-  event.detail = {{"sessions", uint64_t{ended}}};
-  daemon_.audit.RecordDone(event);
-  return ended;
+  event.detail = {{"sessions", static_cast<uint64_t>(count)}};
+  KEYWARD_TRY(daemon_.audit.RecordReserved(event));
+  return daemon_.sessions.EndWhere(chosen,
+                                   Error(ErrorCode::kSessionClosed, "ended by an administrator"));
 }
 
 Result<void> AdminService::ReloadPolicy(uint32_t caller) {
@@ -365,34 +368,46 @@ Result<void> AdminService::AddPcrPolicy(const SignedPcrPolicy& policy, uint32_t 
   return {};
 }
 
-uint32_t AdminService::EndEverything() {
-  const Error reason(ErrorCode::kSealed, "the service was sealed");
-  service_.CloseKeyChannels([](const KeyHandle&) { return true; }, reason);
-  const uint32_t ended = daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, reason);
-  service_.endings().Record();
-  daemon_.audit.Close();
-  return ended;
-}
-
-void AdminService::SignAudit(const Done& done) {
+void AdminService::SignAudit(uint32_t caller, const Done& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
-  (*vault)->checkpoints().Sign(done);
+  AuditCheckpoints& checkpoints = (*vault)->checkpoints();
+  if (!checkpoints.HasUnsigned()) return done({});
+  const audit::Event event = MakeEvent(EventKind::kAuditSign, caller, "");
+  if (const Result<void> told = daemon_.audit.Record(event); !told) return done(told);
+  checkpoints.Sign([this, event, done](const Result<void>& made) {
+    if (!made) daemon_.audit.RecordDone(Failed(event, made.error()));
+    done(made);
+  });
+}
+
+uint32_t AdminService::EndAllSessions() {
+  return daemon_.sessions.EndWhere([](const SessionInfo&) { return true; }, WasSealed());
+}
+
+void AdminService::EndAllChannels() {
+  service_.CloseKeyChannels([](const KeyHandle&) { return true; }, WasSealed());
+  service_.endings().Record();
 }
 
 void AdminService::TellSeal(const audit::Event& event) {
   daemon_.audit.Flush();
   daemon_.audit.RecordDone(event);
   if (daemon_.vault == nullptr) return;
+  daemon_.vault->schedule().WriteNotes();
   if (const Result<void> noted = daemon_.vault->journal().NoteAuditHead(); !noted) {
     LogError("writing down how far the audit log has come", noted.error());
   }
 }
 
 Result<uint32_t> AdminService::Seal(uint32_t caller) {
-  TellSeal(MakeEvent(EventKind::kServiceSeal, caller, ""));
+  const audit::Event event = MakeEvent(EventKind::kServiceSeal, caller, "");
+  TellSeal(event);
+  const uint32_t ended = EndAllSessions();
   const Result<void> marked = unsealer_.Seal();
-  const uint32_t ended = EndEverything();
+  if (!marked) daemon_.audit.RecordDone(Failed(event, marked.error()));
+  EndAllChannels();
+  daemon_.audit.Close();
   KEYWARD_TRY(marked);
   return ended;
 }
@@ -405,14 +420,30 @@ void AdminService::Unseal(uint32_t caller, const Done& done) {
   });
 }
 
+// In the order of docs/adr/0012-memory-first-in-an-emergency.md.
 void AdminService::ZeroizeAll(uint32_t caller, const Ended& done) {
-  TellSeal(MakeEvent(EventKind::kServiceSeal, caller, "zeroize"));
-  auto ended = std::make_shared<uint32_t>(0);
-  unsealer_.ZeroizeAll([tell = Telling(done, ended)](const Result<void>& destroyed) {
-    if (destroyed) LogLine(LogLevel::kNotice, "zeroized: the master key is destroyed for ever");
+  const auto ended = std::make_shared<uint32_t>(EndAllSessions());
+  unsealer_.WipeToZeroize();
+  if (!daemon_.audit.is_open()) {
+    LogLine(LogLevel::kWarning,
+            "what is zeroized is in no record: the service was sealed, and its audit log closed");
+  }
+  daemon_.audit.RecordDone(MakeEvent(EventKind::kServiceSeal, caller, "zeroize"));
+  unsealer_.ZeroizeAll([this, caller, tell = Telling(done, ended)](const Result<void>& destroyed) {
+    TellZeroized(caller, destroyed);
     tell(destroyed);
   });
-  *ended = EndEverything();
+  EndAllChannels();
+  daemon_.audit.Flush();
+  daemon_.audit.EndTail();
+}
+
+void AdminService::TellZeroized(uint32_t caller, const Result<void>& destroyed) {
+  const audit::Event event = MakeEvent(EventKind::kServiceZeroize, caller, "");
+  daemon_.audit.RecordDone(destroyed ? event : Failed(event, destroyed.error()));
+  if (destroyed) LogLine(LogLevel::kNotice, "zeroized: the master key is destroyed for ever");
+  // Unless an admin has unsealed it, or is about to: what was not destroyed still opens.
+  if (daemon_.vault == nullptr && !unsealer_.is_opening()) daemon_.audit.Close();
 }
 
 }  // namespace keyward

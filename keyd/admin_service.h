@@ -23,7 +23,9 @@ struct ModuleStatus {
 
 // Belongs to the bus thread. Revoking and removing end what depends on it before they return, and
 // tell `done` when that is on disk and confirmed. `caller` is the admin's uid, for the audit log,
-// which has what was asked for and what became of it. Errors of every call: kSealed.
+// which has what was asked for and what became of it. Errors of every call that needs what is
+// stored: kSealed; those that do not are ListSessions, ReloadPolicy, Seal, ZeroizeAll, Unseal and
+// AddPcrPolicy.
 class AdminService {
  public:
   using PolicyReader = std::function<Result<policy::Policy>()>;
@@ -68,7 +70,8 @@ class AdminService {
 
   Result<std::vector<ModuleStatus>> ListModules() const;
   std::vector<std::shared_ptr<LiveSession>> ListSessions() const { return daemon_.sessions.All(); }
-  // By id, or all of a module's, or all. Errors: kNotFound (id).
+  // By id, or all of a module's, or all. It is told first, from the reserve. Errors: kNotFound
+  // (id), kSealed, those of AuditTrail::RecordReserved.
   Result<uint32_t> EndSessions(std::optional<uint64_t> id, const std::string& module,
                                uint32_t caller);
 
@@ -77,26 +80,35 @@ class AdminService {
   Result<void> ReloadPolicy(uint32_t caller);
 
   // Ends every session and channel and wipes every key before it returns; stays so over restarts.
-  // Gives the number of sessions that ended. Errors: kIo (sealed, but a restart will unseal).
+  // It is told first. Gives the number of sessions that ended. Errors: kIo (sealed, but a restart
+  // will unseal).
   Result<uint32_t> Seal(uint32_t caller);
-  // The same, and what is stored becomes useless for ever. Errors: see Unsealer::ZeroizeAll.
+  // The same, and what is stored becomes useless for ever. Memory is wiped before anything else:
+  // the record follows it, and what becomes of the stored keys is told by another. Errors: see
+  // Unsealer::ZeroizeAll.
   void ZeroizeAll(uint32_t caller, const Ended& done);
-  // Errors: why it stays sealed.
+  // Nothing to be done where it serves. Errors: why it stays sealed.
   void Unseal(uint32_t caller, const Done& done);
-  // Errors: those of Unsealer::AddPcrPolicy.
+  // Where it signs the state of now, and no PCR outside of it has left the quote of the boot, that
+  // is attested anew. Errors: those of Unsealer::AddPcrPolicy and AuditTrail::RecordOrWait.
   Result<void> AddPcrPolicy(const SignedPcrPolicy& policy, uint32_t caller);
-  // Errors: those of AuditCheckpoints::Sign.
-  void SignAudit(const Done& done);
+  // Nothing to be done where all is signed. Errors: those of AuditTrail::Record and
+  // AuditCheckpoints::Sign.
+  void SignAudit(uint32_t caller, const Done& done);
   Unsealer& unsealer() { return unsealer_; }
   Attestation& attestation() { return attestation_; }
 
  private:
   // The error of a request that nothing after it tells.
   std::unexpected<Error> Refuse(const audit::Event& event, Error why);
-  // The last record before the log closes, as far as keyd knows it.
+  // With all that was only counted by then, and bound into the store.
   void TellSeal(const audit::Event& event);
-  // Ends every session and channel, and with them the audit log.
-  uint32_t EndEverything();
+  // Wipes their keys, without a word to the disk. Gives their number.
+  uint32_t EndAllSessions();
+  // Closes every channel, and tells of all that has ended.
+  void EndAllChannels();
+  // What a ZeroizeAll came to; the last record before the log closes.
+  void TellZeroized(uint32_t caller, const Result<void>& destroyed);
   void ForgetDestroyed(const std::string& name, uint32_t version);
   void RevokePeer(Vault& vault, const std::string& name, uint32_t caller, const Ended& done);
   uint32_t EndDependants(const KeyRing& keys, const std::string& key,

@@ -108,6 +108,7 @@ Result<void> ServeLocked(const Arguments& arguments) {
   service.endings().Record();
   EndAudit(daemon, *posts);
   for (auto& [name, pool] : pools) pool->Stop();
+  if (daemon.vault != nullptr) daemon.vault->schedule().WriteNotes();
   daemon.vault.reset();  // whose callers the bus still answers
   KEYWARD_TRY(ran);
   LogLine(LogLevel::kNotice, "keyd has stopped");

@@ -279,7 +279,11 @@ Store::Store(sqlite3* database, StoreKeys keys, Rng& rng, const std::string& pat
       rng_(rng),
       reserve_(std::filesystem::path(path).replace_filename(kReserveFile)) {}
 
-Store::~Store() { CloseDatabase()(database_); }
+Store::~Store() {
+  keys_.mac.Wipe();
+  keys_.wrapping.Wipe();
+  CloseDatabase()(database_);  // which may wait for the disk
+}
 
 Result<void> Store::CheckUntouched() {
   KEYWARD_ASSIGN(const StoreMac now, MacOfStore(database_, epoch_, keys_.mac, keys_.bound_to));

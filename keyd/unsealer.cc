@@ -46,6 +46,17 @@ bool MayPass(ErrorCode code) {
   }
 }
 
+// What an admin is told whose Unseal keyd goes on with by itself.
+Error WillTryAgain(const Error& why) {
+  if (!MayPass(why.code()) || why.code() == ErrorCode::kSealed) return why;
+  return Error(why.code(), why.message() +
+                               "; no administrator's seal is in force any more: keyd unseals by "
+                               "itself as soon as it can")
+      .WithAction(why.action())
+      .WithRetryAfter(why.retry_after_ms())
+      .WithCause(why.cause());
+}
+
 Error Destroyed(const Error& error) {
   return Error(ErrorCode::kNotInitialised,
                "the hardware no longer has its part of the master key: it was destroyed, or this "
@@ -143,20 +154,42 @@ void Unsealer::EndAttempt() {
 }
 
 void Unsealer::Unseal(uint32_t caller, const Done& done) {
-  unsealed_by_ = caller;
-  if (Result<void> removed = RemoveFile(SealMark()); !removed) return done(std::move(removed));
-  sealed_by_admin_ = false;
-  TryUnseal(done);
+  if (daemon_.vault != nullptr) return done({});
+  if (Result<void> lifted = LiftSeal(caller); !lifted) return done(std::move(lifted));
+  if (unsealed_by_ == kDaemonItself) unsealed_by_ = caller;
+  TryUnseal([done](const Result<void>& outcome) {
+    done(outcome ? outcome : Fail(WillTryAgain(outcome.error())));
+  });
 }
 
-Result<void> Unsealer::Seal() {
+Result<void> Unsealer::LiftSeal(uint32_t caller) {
+  KEYWARD_ASSIGN(const bool marked, FileExists(SealMark()));
+  if (!marked && !sealed_by_admin_) return {};
+  audit::Event event = MakeEvent(audit::EventKind::kServiceUnseal, caller, record_.custodian);
+  event.detail = {{"asked", uint64_t{1}}};
+  daemon_.audit.RecordDone(event);  // too many that wait for the log are no reason to stay sealed
+  if (Result<void> removed = RemoveFile(SealMark()); !removed) {
+    daemon_.audit.RecordDone(Failed(event, removed.error()));
+    return removed;
+  }
+  sealed_by_admin_ = false;
+  unsealed_by_ = caller;
+  return {};
+}
+
+void Unsealer::DropVault() {
   sealed_by_admin_ = true;
+  unsealed_by_ = kDaemonItself;
   EndAttempt();
   candidate_.reset();  // which ends an attempt that is under way
   daemon_.vault.reset();
-  daemon_.on_vault_changed();
   for (const auto& [name, pool] : daemon_.pools) pool->DropCustodians();
+  daemon_.on_vault_changed();
   Finish(Fail(SealedByAdmin()));
+}
+
+Result<void> Unsealer::Seal() {
+  DropVault();
   return ReplaceFile(SealMark(), {});
 }
 
@@ -300,7 +333,9 @@ Result<std::unique_ptr<Vault>> Unsealer::OpenVault(Released released) {
 audit::Event Unsealer::Beginning() const {
   const auto kind =
       has_served_ ? audit::EventKind::kServiceUnseal : audit::EventKind::kServiceStart;
-  return MakeEvent(kind, unsealed_by_, record_.custodian);
+  audit::Event event = MakeEvent(kind, unsealed_by_, record_.custodian);
+  event.detail = daemon_.boot.AuditDetails();
+  return event;
 }
 
 void Unsealer::OnReleased(Result<Released> released) {
@@ -346,8 +381,8 @@ void Unsealer::OnConfirmed(const Result<void>& confirmed) {
 }
 
 void Unsealer::Finish(const Result<void>& outcome) {
-  unsealed_by_ = kDaemonItself;
   if (outcome) {
+    unsealed_by_ = kDaemonItself;
     has_served_ = true;
     Log(LogLevel::kNotice, "serves: {} keys", daemon_.vault->keys().keys().size());
   } else {

@@ -45,11 +45,14 @@ class Unsealer {
   // Tries, unless an admin has sealed the service. `done` is told the outcome: kSealed when it
   // stays sealed by an admin's wish.
   void TryUnseal(const Done& done);
-  // Ends what an admin's Seal began, and tries.
+  // Ends what an admin's Seal began, which is told before, and tries. When it serves, be it later,
+  // the audit log says that `caller` unsealed it. `done` is told, too, where keyd goes on trying.
   void Unseal(uint32_t caller, const Done& done);
   // Wipes every key, and stays so over restarts until Unseal. Errors: kIo (it is sealed, but a
   // restart will unseal).
   Result<void> Seal();
+  // The first step of ZeroizeAll, without a word to the disk: wipes every key.
+  void WipeToZeroize();
   // Seals, then destroys the hardware's parts for good: of the master key, without which nothing
   // that is stored can be opened, and every key of custody hardware. Memory is wiped before this
   // returns; `done` is told when the hardware has done its part, or the first reason why it has
@@ -68,6 +71,8 @@ class Unsealer {
   // latest policy and `also`; and who has to sign it. Errors: kNotSupported (no TPM has it), the
   // custodian's.
   void ShowPcrs(const PcrSelection& also, const PcrStateDone& done);
+  // Whether a vault is opened that does not serve yet, for which the audit log is open.
+  bool is_opening() const { return candidate_ != nullptr; }
   // Takes a policy that the authority signed, and tries to unseal if that is what was missing.
   // Errors: kNotSupported, those of PcrPolicies::Add.
   Result<void> AddPcrPolicy(const SignedPcrPolicy& policy);
@@ -119,6 +124,10 @@ class Unsealer {
   static Result<Released> Release(Custodian& custodian, const MasterRecord& record,
                                   const std::vector<SignedPcrPolicy>& policies);
   void StartAttempt();
+  // What an admin's Seal began ends.
+  Result<void> LiftSeal(uint32_t caller);
+  // Wipes every key, for who waits for an admin's Unseal.
+  void DropVault();
   audit::Event Beginning() const;
   void OnReleased(Result<Released> released);
   // The attempt that is under way comes to nothing: no master key is released for it any more.
@@ -154,7 +163,7 @@ class Unsealer {
   std::map<std::string, Doomed, std::less<>>
       to_destroy_;  // what a ZeroizeAll has still to do, by custodian
   bool has_served_ = false;
-  uint32_t unsealed_by_ = kDaemonItself;  // who asked last
+  uint32_t unsealed_by_ = kDaemonItself;  // the admin who asked first, until it serves
   std::optional<Error> fatal_;
 };
 

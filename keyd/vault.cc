@@ -31,9 +31,16 @@ Vault::~Vault() {
   for (const std::weak_ptr<EndsWithVault>& each : held_) {
     if (const std::shared_ptr<EndsWithVault> held = each.lock()) held->End();
   }
-  if (schedule_) schedule_->WriteNotes();
-  journal_->Stop();
   if (keys_ != nullptr) keys_->Seal();
+  backup_.key.Wipe();
+  token_key_.reset();
+  journal_->Stop();
+  // The rest of the secrets before the store, whose closing may wait for the disk.
+  checkpoints_.reset();
+  service_key_.reset();
+  schedule_.reset();
+  keys_.reset();
+  transport_key_.reset();
 }
 
 }  // namespace keyward

@@ -9,14 +9,20 @@
 
 namespace keyward {
 
-void Unsealer::ZeroizeAll(const Done& done) {
-  const bool known = daemon_.vault != nullptr || !to_destroy_.empty();
+void Unsealer::WipeToZeroize() {
   if (daemon_.vault != nullptr) {
+    to_destroy_.try_emplace(record_.custodian);
     for (auto& [name, references] : daemon_.vault->keys().HardwareReferences()) {
       to_destroy_[name].references = std::move(references);
     }
   }
-  Result<void> outcome = Seal();
+  DropVault();
+}
+
+void Unsealer::ZeroizeAll(const Done& done) {
+  if (!sealed_by_admin_) WipeToZeroize();
+  const bool known = !to_destroy_.empty();
+  Result<void> outcome = ReplaceFile(SealMark(), {});
   // The store is closed by now. It tells also of keys that were not made to their end, and of those
   // that a ZeroizeAll has left that was killed.
   Result<std::map<std::string, std::vector<KeyId>>> stored =

@@ -316,8 +316,8 @@ std::tuple<sdbus::UnixFd, uint64_t> AdminObject::FollowAudit() {
 }
 
 void AdminObject::SignAudit(sdbus::Result<>&& result) {
-  static_cast<void>(Admin());
-  context_.admin.SignAudit(TellDone(std::move(result)));
+  const policy::Caller caller = Admin();
+  context_.admin.SignAudit(caller.uid, TellDone(std::move(result)));
 }
 
 void AdminObject::ShowPcrPolicies(sdbus::Result<std::vector<uint8_t>, PcrRows, PcrRows>&& result,

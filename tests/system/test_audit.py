@@ -296,8 +296,25 @@ class AuditTest(AuditTestCase):
         self.assertIn("closed", self.keyctl("status", status=10))
         self.service.admin_call("Unseal")
         unsealed = self.events("service.unseal")
-        self.assertEqual([r["caller"] for r in unsealed], [os.geteuid()])
+        self.assertEqual([r["caller"] for r in unsealed], [os.geteuid()] * 2)
+        self.assertEqual(unsealed[0]["detail"], {"asked": 1})
+        self.assertRegex(unsealed[1]["detail"]["boot"], "^[0-9a-f]{64}$")
         self.export()
+
+    def test_what_a_sealed_service_refuses_an_admin_is_told(self):
+        self.service.enrol_pair(*self.PAIR)
+        self.service.admin_call("Seal")
+        for call in (("RotateKey", "frontend-id"), ("RevokeKey", "frontend-id", 0), ("ListModules",)):
+            self.assert_refused("Sealed", self.service.admin_call, *call)
+        self.service.admin_call("Unseal")
+        self.assertEqual([(r["object"], r["outcome"], r["caller"]) for r in self.events("call.refused")],
+                         [(method, "Sealed", os.geteuid()) for method in ("RotateKey", "RevokeKey")])
+
+    def test_zeroizing_is_told_with_what_it_came_to(self):
+        self.service.admin_call("ZeroizeAll")
+        told = [(r["event"], r["object"], r["outcome"]) for r in self.records()[-2:]]
+        self.assertEqual(told, [("service.seal", "zeroize", "ok"), ("service.zeroize", "", "ok")])
+        audit_verifier.verify(self.data())
 
     def test_signatures_and_channels(self):
         self.service.admin_call("GenerateKey", "web", "ecdsa-p256", "hardware", "hsm")

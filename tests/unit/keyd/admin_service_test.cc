@@ -214,5 +214,20 @@ TEST_F(AdminServiceTest, AListIsAcknowledgedOnceTheVersionsThatItNamesAreRecorde
   EXPECT_EQ(StoredStateOf("a-id"), VersionState::kRevoked);
 }
 
+// Between two of the schedule's notes.
+TEST_F(AdminServiceTest, ASealForgetsNoUsesAndNoTime) {
+  daemon_->vault->schedule().Tick();
+  ASSERT_OK(Sign("server"));
+  clock_.Advance(std::chrono::seconds(5));
+  const WallTime now = ring_->Now();
+  ASSERT_OK(admin_->Seal(kAdmin));
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, stored_.TryOpen());
+  ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
+  const auto web = std::ranges::find(state.versions, "web", &VersionRecord::key);
+  ASSERT_NE(web, state.versions.end());
+  EXPECT_EQ(web->uses, 1U);
+  EXPECT_EQ(state.lifecycle_time, now);
+}
+
 }  // namespace
 }  // namespace keyward

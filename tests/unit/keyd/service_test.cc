@@ -70,22 +70,6 @@ TEST_F(ServiceTest, WhatIsGivenIsInTheAuditLog) {
   EXPECT_EQ(sign->Text("purpose"), "tls13-server");
 }
 
-// Between two of the schedule's notes.
-TEST_F(ServiceTest, TheEndOfTheVaultForgetsNoUsesAndNoTime) {
-  EnrolBoth();
-  daemon_->vault->schedule().Tick();
-  ASSERT_OK(Sign("server"));
-  clock_.Advance(std::chrono::seconds(5));
-  const WallTime now = ring_->Now();
-  daemon_->vault.reset();
-  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, stored_.TryOpen());
-  ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
-  const auto web = std::ranges::find(state.versions, "web", &VersionRecord::key);
-  ASSERT_NE(web, state.versions.end());
-  EXPECT_EQ(web->uses, 1U);
-  EXPECT_EQ(state.lifecycle_time, now);
-}
-
 TEST_F(ServiceTest, WhatIsRefusedIsInTheAuditLog) {
   EnrolBoth();
   ASSERT_FALSE(Open("a-id", "d"));
