@@ -34,7 +34,8 @@ class KeyVersion : public std::enable_shared_from_this<KeyVersion> {
 
   // Runs `task` where this version can sign: on a thread of the custodian, or at once on the
   // calling thread when the private half is unsealed already, or is derived, which takes
-  // microseconds. Errors: kBusy, kRevoked; then `task` never runs.
+  // microseconds. `task` runs once, with why it cannot sign where that is found out there. Errors,
+  // with which `task` never runs: those of CheckUsable; kBusy, kCustodianUnavailable.
   Result<void> WithSigner(uint32_t caller, std::function<void(Result<SignFunction>)> task);
 
   // pending -> active.

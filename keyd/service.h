@@ -27,7 +27,7 @@ struct OpenedSession {
 };
 
 // Belongs to the bus thread. What is given is in the audit log before it is, and so is what is
-// refused. Errors of every call: kSealed.
+// refused. Errors of every call but FindSession: kSealed.
 class Service {
  public:
   explicit Service(Daemon& daemon) : daemon_(daemon), endings_(daemon) {}
