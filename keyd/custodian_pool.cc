@@ -8,6 +8,9 @@
 namespace keyward {
 namespace {
 
+// A command may take a TPM several seconds, and a key pair more, after which it answers.
+constexpr std::chrono::seconds kPatience{15};
+
 // Whether an outcome says that the hardware does not serve, rather than that it refused.
 bool IsHardwareFailure(const Result<void>& outcome) {
   if (outcome) return false;
@@ -26,6 +29,16 @@ bool IsHardwareFailure(const Result<void>& outcome) {
 
 std::unexpected<Error> ShuttingDown() {
   return Fail(ErrorCode::kCustodianUnavailable, "the service is shutting down");
+}
+
+Error Silent() {
+  return {ErrorCode::kCustodianBusy,
+          "the hardware does not answer, or works on one command for long: wait; if it lasts, "
+          "restart what hangs, the token, the TPM or its resource manager, or the machine"};
+}
+
+bool IsSameCause(const Error& one, const Error& other) {
+  return one.code() == other.code() && one.message() == other.message();
 }
 
 }  // namespace
@@ -71,6 +84,7 @@ Result<void> CustodianPool::Submit(uint32_t caller, Task task) {
     const std::lock_guard lock(mutex_);
     if (!configured()) return Fail(*status_.failure);
     if (stopping_) return ShuttingDown();
+    if (silent_) return Fail(Silent());
     KEYWARD_TRY(queue_.Push(caller, Job{std::move(task), false}));
   }
   wake_.notify_one();
@@ -90,10 +104,22 @@ void CustodianPool::CheckHealth(std::function<void(const Result<Custodian*>&)> d
   };
   {
     const std::lock_guard lock(mutex_);
-    if (!configured() || stopping_ || !queue_.Push(kDaemonItself, Job{probe, true}))
-      return;  // busy enough
+    if (!configured() || stopping_) return;
+    if (!asked_) asked_ = clock_.Monotonic();
+    if (probes_ == threads_.size() || !queue_.Push(kDaemonItself, Job{probe, true})) {
+      return;  // busy enough; how long for is known
+    }
+    ++probes_;
   }
   wake_.notify_one();
+}
+
+void CustodianPool::NoteSilence() {
+  const std::lock_guard lock(mutex_);
+  if (silent_ || !asked_ || clock_.Monotonic() - *asked_ < kPatience) return;
+  silent_ = true;
+  status_.failure = Silent();
+  StateChanged();
 }
 
 void CustodianPool::DropCustodians() {
@@ -156,11 +182,15 @@ void CustodianPool::Record(const Job& job, const Result<void>& outcome,
   const bool failed = job.is_probe ? !outcome : IsHardwareFailure(outcome);
   const bool refused = !outcome && outcome.error().code() == ErrorCode::kCircuitBreakerOpen;
   const std::lock_guard lock(mutex_);
+  if (job.is_probe) {
+    --probes_;
+    asked_.reset();
+    silent_ = false;
+  }
   if (refused) return;
   if (failed) {
     // The breaker counts what its callers met: how long nobody called says nothing to them.
     if (!job.is_probe) breaker_.RecordFailure();
-    if (!status_.failure) LogError(name_ + " does not serve", outcome.error());
     status_.failure = outcome.error();
     const bool no_answer = outcome.error().code() == ErrorCode::kCustodianUnavailable;
     away_ = away_ || (no_answer && !status_.description.empty());
@@ -203,12 +233,10 @@ void CustodianPool::SetConcern(std::optional<Error> concern) {
 void CustodianPool::StateChanged() {
   status_.concern = own_concern_ ? own_concern_ : other_concern_;
   const Error* trouble = status_.trouble();
-  const std::optional<ErrorCode> state =
-      trouble == nullptr ? std::nullopt : std::optional(trouble->code());
-  if (state == state_) return;
-  state_ = state;
+  if (trouble == nullptr ? !told_ : told_ && IsSameCause(*told_, *trouble)) return;
+  told_ = trouble == nullptr ? std::nullopt : std::optional(*trouble);
   status_.since = clock_.Now();
-  if (status_.failure) return;  // told where it was found
+  if (status_.failure) return LogError(name_ + " does not serve", *trouble);
   if (trouble != nullptr) return LogError(name_ + " serves, but", *trouble);
   Log(LogLevel::kNotice, "{} is well", name_);
 }

@@ -53,12 +53,17 @@ class CustodianPool {
   void Stop();
 
   // Queues `task`, fair between callers (uids). Errors: kBusy, kCustodianUnavailable (stopped or
-  // not configured); then the task is not called.
+  // not configured), kCustodianBusy (NoteSilence); then the task is not called.
   Result<void> Submit(uint32_t caller, Task task);
   // Queues a health check past the circuit breaker, which a success closes and a failure leaves
   // alone. `done` gets the custodian that serves, to look further, or why it does not; it runs on a
-  // pool thread, or never when the queue is full or the pool takes no task.
+  // pool thread, or never when the queue is full, every thread has a check to answer already, or
+  // the pool takes no task.
   void CheckHealth(std::function<void(const Result<Custodian*>&)> done);
+  // To be called every few seconds: when no check was answered in the 15 s since one was asked for,
+  // the hardware hangs. It fails (kCustodianBusy), with all that is asked of it from then on, until
+  // a check is answered. What waited goes on then.
+  void NoteSilence();
   // What those who know more than the hardware have to say of it; nothing: all is well.
   void SetConcern(std::optional<Error> concern);
 
@@ -98,7 +103,10 @@ class CustodianPool {
   std::optional<Error> other_concern_;  // SetConcern
   std::optional<uint64_t> starts_;      // as the hardware last counted them
   bool away_ = false;                   // it served, and since then did not answer
-  std::optional<ErrorCode> state_;      // that status_.since is of
+  std::optional<Error> told_;           // the trouble that status_.since is of
+  size_t probes_ = 0;                   // health checks queued or under way
+  std::optional<MonotonicTime> asked_;  // for the first check since one was answered
+  bool silent_ = false;                 // NoteSilence found so
   std::vector<std::thread> threads_;
 };
 

@@ -13,6 +13,7 @@ constexpr int kHealthyInterval = 5;  // in checks: hardware that is well is aske
 void HardwareWatch::Check() {
   const bool ask_all = checks_++ % kHealthyInterval == 0;
   for (const auto& [name, pool] : daemon_.pools) {
+    pool->NoteSilence();
     const CustodianStatus status = pool->Status();
     const bool is_well = status.trouble() == nullptr && !status.description.empty();
     if (ask_all || !is_well) Ask(*pool);

@@ -14,7 +14,8 @@ using testing_support::FailsWith;
 
 class CustodianPoolTest : public ::testing::Test {
  protected:
-  static constexpr auto kPatience = std::chrono::seconds(30);
+  static constexpr auto kPatience = std::chrono::seconds(30);  // of the test, for an answer
+  static constexpr auto kSilence = std::chrono::seconds(15);   // of hardware that hangs
 
   // What a task that only asks for the hardware comes to.
   Result<void> Use(uint32_t caller = 1) {
@@ -255,6 +256,78 @@ TEST_F(CustodianPoolTest, AConcernStandsBesideServingAndGoesWithItsCause) {
   ASSERT_OK(CheckHealth());
   pool_.SetConcern(std::nullopt);
   EXPECT_EQ(pool_.Status().trouble(), nullptr);
+}
+
+TEST_F(CustodianPoolTest, AnotherCauseIsLoggedAndBeginsAnew) {
+  const auto fail = [this](ErrorCode code, const char* why) {
+    clock_.Advance(std::chrono::seconds(60));
+    ASSERT_OK(pool_.Submit(
+        1, [code, why](const Result<Custodian*>&) -> Result<void> { return Fail(code, why); }));
+    Settle();
+  };
+  ::testing::internal::CaptureStderr();
+  fail(ErrorCode::kCustodianUnavailable, "it is gone");
+  const WallTime gone = clock_.Now();
+  fail(ErrorCode::kCustodianUnavailable, "it is gone");
+  EXPECT_EQ(pool_.Status().since, gone);
+  fail(ErrorCode::kPinRejected, "it refuses the PIN");
+  EXPECT_EQ(pool_.Status().since, clock_.Now());
+  fail(ErrorCode::kPinRejected, "one more would lock it");
+  EXPECT_EQ(pool_.Status().since, clock_.Now());
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, ::testing::ContainsRegex(
+                       "^[^\n]*does not serve: CustodianUnavailable: it is gone[^\n]*\n"
+                       "[^\n]*does not serve: PinRejected: it refuses the PIN[^\n]*\n"
+                       "[^\n]*does not serve: PinRejected: one more would lock it[^\n]*\n$"));
+}
+
+TEST_F(CustodianPoolTest, HardwareThatHangsDoesNotServeUntilItAnswers) {
+  ASSERT_OK(CheckHealth());
+  std::promise<void> release = Occupy();
+  std::promise<void> checked;
+  pool_.CheckHealth([&checked](const Result<Custodian*>&) { checked.set_value(); });
+  clock_.Advance(kSilence - std::chrono::seconds(1));
+  pool_.NoteSilence();
+  EXPECT_FALSE(pool_.Status().failure);
+  clock_.Advance(std::chrono::seconds(1));
+  pool_.NoteSilence();
+  ASSERT_TRUE(pool_.Status().failure);
+  EXPECT_EQ(pool_.Status().failure->code(), ErrorCode::kCustodianBusy);
+  EXPECT_EQ(pool_.Status().since, clock_.Now());
+  EXPECT_THAT(Use(), FailsWith(ErrorCode::kCustodianBusy)) << "nobody else waits for it";
+  release.set_value();
+  ASSERT_EQ(checked.get_future().wait_for(kPatience), std::future_status::ready);
+  pool_.Stop();  // which waits for the answer to be noted
+  EXPECT_FALSE(pool_.Status().failure);
+}
+
+TEST_F(CustodianPoolTest, HardwareThatHangsBehindAFullQueueIsToldToo) {
+  std::promise<void> release = Occupy();
+  const auto nothing = [](const Result<Custodian*>&) -> Result<void> { return {}; };
+  while (pool_.Submit(kDaemonItself, nothing)) continue;
+  pool_.CheckHealth([](const Result<Custodian*>&) { ADD_FAILURE() << "there was room"; });
+  clock_.Advance(kSilence);
+  pool_.NoteSilence();
+  ASSERT_TRUE(pool_.Status().failure);
+  EXPECT_EQ(pool_.Status().failure->code(), ErrorCode::kCustodianBusy);
+  release.set_value();
+}
+
+TEST_F(CustodianPoolTest, HardwareThatIsNotAskedIsNotSilent) {
+  ASSERT_OK(CheckHealth());
+  clock_.Advance(10 * kSilence);
+  pool_.NoteSilence();
+  EXPECT_FALSE(pool_.Status().failure);
+}
+
+TEST_F(CustodianPoolTest, NoMoreChecksWaitThanThereAreThreads) {
+  std::promise<void> release = Occupy();
+  int checks = 0;
+  for (int i = 0; i < 3; ++i) pool_.CheckHealth([&checks](const Result<Custodian*>&) { ++checks; });
+  release.set_value();
+  Settle();
+  ASSERT_OK(CheckHealth());  // which comes after those that waited
+  EXPECT_EQ(checks, 1);
 }
 
 TEST(CustodianPoolWithoutHardwareTest, WhateverKeepsItFromBeingMadeKeepsItFromServing) {
