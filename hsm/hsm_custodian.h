@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/custodian.h"
+#include "core/inventory.h"
 #include "hsm/hsm_counter.h"
 #include "hsm/hsm_master_sealer.h"
 #include "hsm/hsm_sealer.h"
@@ -13,7 +14,7 @@
 
 namespace keyward::hsm {
 
-class HsmCustodian final : public Custodian {
+class HsmCustodian final : public Custodian, public Inventory {
  public:
   // Connects. Errors: those of HsmFactory::Make.
   static Result<std::unique_ptr<Custodian>> Create(std::shared_ptr<TokenAccess> access, Rng& rng);
@@ -25,6 +26,8 @@ class HsmCustodian final : public Custodian {
   Attester* attester() override { return nullptr; }
   Result<void> CheckHealth() override;
   HardwareNotes Notes() const override { return notes_; }
+  Result<bool> HoldsKey(const KeyReference& reference) override { return signer_.Holds(reference); }
+  Result<bool> HoldsKeyOf(ByteView blob) override { return sealer_.HoldsKeyOf(blob); }
   std::string Describe() const override { return description_; }
 
  private:

@@ -45,14 +45,18 @@ Result<TokenKey> HsmSealer::KeyToSeal(const Session& session) {
   return *lowest;
 }
 
+Result<std::vector<CK_OBJECT_HANDLE>> HsmSealer::FindKey(const Session& session, const KeyId& id) {
+  ObjectTemplate wanted = FindWrappingKeys();
+  wanted.Add(CKA_ID, id);
+  return session.Find(std::move(wanted));
+}
+
 Result<TokenKey> HsmSealer::KeyToUnseal(const Session& session, const KeyId& id) {
   ForgetStale();
   if (const auto known = handles_.find(id); known != handles_.end()) {
     return TokenKey{id, known->second};
   }
-  ObjectTemplate wanted = FindWrappingKeys();
-  wanted.Add(CKA_ID, id);
-  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, session.Find(std::move(wanted)));
+  KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, FindKey(session, id));
   if (found.empty()) return Fail(ErrorCode::kNotFound, "the HSM token holds no such wrapping key");
   handles_.emplace(id, found.front());
   return TokenKey{id, found.front()};
@@ -95,6 +99,14 @@ Result<SecretBytes> HsmSealer::Unseal(ByteView blob, ByteView context) {
     return Fail(ErrorCode::kAuthenticationFailed, "another HSM token sealed this");
   }
   return secret;
+}
+
+Result<bool> HsmSealer::HoldsKeyOf(ByteView blob) {
+  KEYWARD_ASSIGN(const GcmBlob parsed, ParseGcmBlob(blob, kMaxSealedSecret));
+  return link_.Run([&](const Session& session) -> Result<bool> {
+    KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, FindKey(session, parsed.key));
+    return !found.empty();
+  });
 }
 
 }  // namespace keyward::hsm

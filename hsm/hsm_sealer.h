@@ -23,10 +23,13 @@ class HsmSealer final : public Sealer {
 
   Result<Bytes> Seal(const SecretBytes& secret, ByteView context) override;
   Result<SecretBytes> Unseal(ByteView blob, ByteView context) override;
+  // Inventory::HoldsKeyOf.
+  Result<bool> HoldsKeyOf(ByteView blob);
 
  private:
   // Forgets every handle, unless the session that it was found on is still there.
   void ForgetStale();
+  static Result<std::vector<CK_OBJECT_HANDLE>> FindKey(const Session& session, const KeyId& id);
   Result<TokenKey> KeyToSeal(const Session& session);
   Result<TokenKey> KeyToUnseal(const Session& session, const KeyId& id);
   // Runs `work(session, key)` on what `find(session)` finds, a second time with a fresh lookup if

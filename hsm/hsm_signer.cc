@@ -152,4 +152,13 @@ Result<void> HsmSigner::DestroyUnrecorded(std::span<const KeyId> announced) {
   return {};
 }
 
+// Past the cache, whose handles a token that is initialised anew leaves as they were.
+Result<bool> HsmSigner::Holds(const KeyReference& reference) {
+  KEYWARD_ASSIGN(const KeyId id, Parse(reference));
+  return link_.Run([&](const Session& session) -> Result<bool> {
+    KEYWARD_ASSIGN(const std::vector<CK_OBJECT_HANDLE> found, session.Find(FindSigningKey(id)));
+    return !found.empty();
+  });
+}
+
 }  // namespace keyward::hsm

@@ -28,6 +28,8 @@ class HsmSigner final : public Signer {
   Result<Bytes> Sign(const KeyReference& reference, ByteView message) override;
   Result<void> DestroyKey(const KeyReference& reference) override;
   Result<void> DestroyUnrecorded(std::span<const KeyId> announced) override;
+  // Inventory::HoldsKey.
+  Result<bool> Holds(const KeyReference& reference);
 
  private:
   struct PrivateKey {

@@ -26,6 +26,14 @@ std::optional<Error> JudgeCounter(const Result<uint64_t>& counter, uint64_t epoc
                            *counter, epoch));
 }
 
+std::optional<Error> JudgeKey(bool held) {
+  if (held) return std::nullopt;
+  return Error(ErrorCode::kCustodianCleared,
+               "the hardware has lost a key that is recorded as kept in it: it was initialised "
+               "anew, or somebody removed that key; what it lost signs and opens nothing any more: "
+               "bring the former hardware back, or restore a backup");
+}
+
 std::optional<Error> JudgePcrs(std::span<const SignedPcrPolicy> policies, const PcrValues& values) {
   const auto holds_or_unknown = [&values](const SignedPcrPolicy& policy) {
     return IsInState(values, policy.pcrs, policy.digest).value_or(true);

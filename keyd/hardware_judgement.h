@@ -20,6 +20,9 @@ bool TellsOfCounter(const Result<uint64_t>& counter);
 // elsewhere. An answer that says nothing of the counter itself is no concern.
 std::optional<Error> JudgeCounter(const Result<uint64_t>& counter, uint64_t epoch);
 
+// `held`: whether a key is there that is recorded as kept in the hardware. kCustodianCleared: not.
+std::optional<Error> JudgeKey(bool held);
+
 // `policies`: the states that release the master key. kPcrMismatch: `values` are none of them. No
 // policy at all, or PCRs that were not read, is no concern.
 std::optional<Error> JudgePcrs(std::span<const SignedPcrPolicy> policies, const PcrValues& values);

@@ -1,5 +1,6 @@
 #include "keyd/hardware_watch.h"
 
+#include "core/inventory.h"
 #include "keyd/hardware_judgement.h"
 #include "keyd/log.h"
 
@@ -7,6 +8,12 @@ namespace keyward {
 namespace {
 
 constexpr int kHealthyInterval = 5;  // in checks: hardware that is well is asked less often
+
+// Not those whose destruction may be under way.
+bool IsKept(VersionState state) {
+  return state == VersionState::kActive || state == VersionState::kRetiring ||
+         state == VersionState::kRetired;
+}
 
 }  // namespace
 
@@ -30,6 +37,7 @@ void HardwareWatch::Ask(CustodianPool& pool) {
 
 HardwareWatch::Look HardwareWatch::WhatToLookAt(const CustodianPool& pool) const {
   Look look;
+  if (daemon_.vault != nullptr) look.recorded = SomeKeyOf(pool.name());
   const bool has_master_key = pool.name() == unsealer_.record().custodian;
   if (has_master_key && daemon_.vault != nullptr) {
     look.counter = unsealer_.record().counter;
@@ -46,9 +54,37 @@ HardwareWatch::Look HardwareWatch::WhatToLookAt(const CustodianPool& pool) const
   return look;
 }
 
-// Runs on the custodian's thread.
+// One tells of all: whoever initialises a token leaves none.
+std::optional<HardwareWatch::Recorded> HardwareWatch::SomeKeyOf(std::string_view custodian) const {
+  for (const auto& [name, key] : daemon_.vault->keys().keys()) {
+    if (key.record.custodian != custodian || key.record.custody == Custody::kDerived) continue;
+    for (const auto& version : key.versions) {
+      if (!IsKept(version->state())) continue;
+      return Recorded{name, version->number(), key.record.custody, version->reference()};
+    }
+  }
+  return std::nullopt;
+}
+
+bool HardwareWatch::IsStillRecorded(const Recorded& recorded) const {
+  const Key* key = daemon_.vault->keys().Find(recorded.key);
+  const auto version = key == nullptr ? nullptr : key->Find(recorded.number);
+  return version != nullptr && IsKept(version->state());
+}
+
+// Both run on the custodian's thread.
+std::optional<bool> HardwareWatch::Holds(Custodian& custodian, const Recorded& recorded) {
+  auto* inventory = dynamic_cast<Inventory*>(&custodian);
+  if (inventory == nullptr) return std::nullopt;
+  const Result<bool> held = recorded.custody == Custody::kSealed
+                                ? inventory->HoldsKeyOf(recorded.reference)
+                                : inventory->HoldsKey(recorded.reference);
+  return held ? std::optional(*held) : std::nullopt;
+}
+
 HardwareWatch::Sight HardwareWatch::See(Custodian& custodian, const Look& look) {
   Sight sight;
+  if (look.recorded) sight.held = Holds(custodian, *look.recorded);
   if (look.counter) sight.counter = custodian.counter().Read(*look.counter);
   if (custodian.attester() != nullptr && !look.pcrs.empty()) {
     // Where they cannot be read just now, the next check tells.
@@ -61,7 +97,8 @@ void HardwareWatch::OnHealthy(CustodianPool& pool, const Look& look, const Sight
   Concerns& concerns = concerns_[&pool];
   JudgeStored(concerns, pool, look, sight);
   std::optional<Error> boot = JudgeBoot(pool, sight);
-  pool.SetConcern(concerns.counter ? concerns.counter : concerns.pcrs ? concerns.pcrs : boot);
+  const auto first = [](auto one, auto other) { return one ? one : other; };
+  pool.SetConcern(first(concerns.counter, first(concerns.key, first(concerns.pcrs, boot))));
   unsealer_.OnHealthy(pool);
   attestation_.OnHealthy(pool);
 }
@@ -69,8 +106,15 @@ void HardwareWatch::OnHealthy(CustodianPool& pool, const Look& look, const Sight
 // What the sight says nothing of stays as it was judged last.
 void HardwareWatch::JudgeStored(Concerns& concerns, const CustodianPool& pool, const Look& look,
                                 const Sight& sight) const {
-  if (daemon_.vault == nullptr || pool.name() != unsealer_.record().custodian) {
+  if (daemon_.vault == nullptr) {
     concerns = {};  // what a sealed service waits for, its seal tells
+    return;
+  }
+  if (!look.recorded) concerns.key.reset();
+  if (sight.held && IsStillRecorded(*look.recorded)) concerns.key = JudgeKey(*sight.held);
+  if (pool.name() != unsealer_.record().custodian) {
+    concerns.counter.reset();
+    concerns.pcrs.reset();
     return;
   }
   // Since the question the store may have gone on.

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 
 #include "keyd/attestation.h"
 #include "keyd/unsealer.h"
@@ -23,23 +24,36 @@ class HardwareWatch {
 
  private:
   // What to look at, beside whether it serves.
+  // A key whose private half, or what opens it, is to be found in the hardware.
+  struct Recorded {
+    std::string key;
+    uint32_t number;
+    Custody custody;
+    Bytes reference;
+  };
   struct Look {
+    std::optional<Recorded> recorded;
     std::optional<KeyId> counter;
     uint64_t epoch = 0;  // of the store, as of the question
     PcrSelection pcrs;   // none: nothing is read
   };
   struct Sight {
     std::optional<Result<uint64_t>> counter;
+    std::optional<bool> held;  // nothing: not asked for, or not to be told just now
     std::optional<PcrValues> pcrs;
   };
   // As they were judged last.
   struct Concerns {
     std::optional<Error> counter;
+    std::optional<Error> key;
     std::optional<Error> pcrs;
   };
 
   void Ask(CustodianPool& pool);
   Look WhatToLookAt(const CustodianPool& pool) const;
+  std::optional<Recorded> SomeKeyOf(std::string_view custodian) const;
+  bool IsStillRecorded(const Recorded& recorded) const;
+  static std::optional<bool> Holds(Custodian& custodian, const Recorded& recorded);
   static Sight See(Custodian& custodian, const Look& look);
   void OnHealthy(CustodianPool& pool, const Look& look, const Sight& sight);
   void JudgeStored(Concerns& concerns, const CustodianPool& pool, const Look& look,

@@ -90,6 +90,11 @@ void SoftHsmToken::ReplaceByAnother() const {
   InitialiseToken();
 }
 
+void SoftHsmToken::InitialiseAgain() const {
+  Run({"softhsm2-util", "--init-token", "--token", kLabel, "--label", kLabel, "--pin", kPin,
+       "--so-pin", kOfficersPin});
+}
+
 // The token's own file is a list of attributes: type, kind of value, value; 8 bytes each,
 // big-endian.
 void SoftHsmToken::LockPin() const {

@@ -31,6 +31,8 @@ class SoftHsmToken {
   void BringBack() const;
   // Another token under the same label and PINs, in place of this one.
   void ReplaceByAnother() const;
+  // Initialises the token in its slot, in a process of its own: it keeps its serial number.
+  void InitialiseAgain() const;
   // Sets what a token says of a PIN that it has locked; SoftHSM never does by itself.
   void LockPin() const;
 

@@ -11,6 +11,7 @@ namespace keyward::hsm {
 namespace {
 
 using ::testing::HasSubstr;
+using testing_support::IsOkAndHolds;
 
 using HsmCustodianTest = HsmFixture;
 
@@ -55,6 +56,25 @@ TEST_F(HsmCustodianTest, ALabelThatNoTokenCanHaveIsAConfigurationError) {
 TEST_F(HsmCustodianTest, SaysWhichTokenItIs) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   EXPECT_EQ(custodian->Describe(), "SoftHSM v2 token 'keyward-test'");
+}
+
+TEST_F(HsmCustodianTest, TellsWhetherItStillHasWhatItKeeps) {
+  const auto custodian = MakeCustodian();
+  ASSERT_OK_AND_ASSIGN(const GeneratedKey key,
+                       custodian->signer().GenerateKey(Algorithm::kEd25519, NewId()));
+  ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
+  ASSERT_OK_AND_ASSIGN(const Bytes blob, custodian->sealer().Seal(secret, {}));
+  ASSERT_OK(custodian->signer().Sign(key.reference, {}));  // a cache may know the key from here on
+  EXPECT_THAT(custodian->HoldsKey(key.reference), IsOkAndHolds(true));
+  EXPECT_THAT(custodian->HoldsKeyOf(blob), IsOkAndHolds(true));
+  EXPECT_THAT(custodian->HoldsKey({1, 2, 3}), FailsWith(ErrorCode::kDataCorrupt));
+  EXPECT_THAT(custodian->HoldsKeyOf({}), FailsWith(ErrorCode::kMalformed));
+  token_.InitialiseAgain();
+  EXPECT_THAT(custodian->HoldsKey(key.reference), IsOkAndHolds(false));
+  EXPECT_THAT(custodian->HoldsKeyOf(blob), IsOkAndHolds(false));
+  token_.TakeAway();
+  EXPECT_THAT(custodian->HoldsKey(key.reference), FailsWith(ErrorCode::kCustodianUnavailable))
+      << "it is away, which says nothing of what it has";
 }
 
 TEST_F(HsmCustodianTest, PrivateHalvesAreSensitiveAndNeverExtractable) {

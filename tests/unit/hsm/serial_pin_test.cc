@@ -4,7 +4,6 @@
 
 #include <fstream>
 
-#include "tests/support/run_program.h"
 #include "tests/unit/hsm/hsm_fixture.h"
 
 namespace keyward::hsm {
@@ -12,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using testing_support::RunProgram;
 
 class SerialPinTest : public HsmFixture {
  protected:
@@ -85,11 +83,7 @@ TEST_F(SerialPinTest, SoftHsmKeepsTheSerialOfATokenThatIsInitialisedAgainInItsSl
   ASSERT_OK_AND_ASSIGN(const Bytes record,
                        custodian->master_sealer().SealMaster(id, master, std::nullopt));
   custodian.reset();
-  const std::string label = SoftHsmToken::kLabel;
-  ASSERT_EQ(RunProgram({"softhsm2-util", "--init-token", "--token", label, "--label", label,
-                        "--pin", SoftHsmToken::kPin, "--so-pin", SoftHsmToken::kOfficersPin})
-                .status,
-            0);
+  token_.InitialiseAgain();
   custodian = MakeCustodian();
   ASSERT_NE(custodian, nullptr);
   EXPECT_THAT(custodian->counter().Read(id), FailsWith(ErrorCode::kNotFound));

@@ -42,6 +42,11 @@ TEST(JudgeCounterTest, AnAnswerThatFailsSaysNothing) {
   EXPECT_TRUE(TellsOfCounter(kEpoch));
 }
 
+TEST(JudgeKeyTest, AKeyThatIsGoneMeansThatTheHardwareWasCleared) {
+  EXPECT_EQ(CodeOf(JudgeKey(true)), std::nullopt);
+  EXPECT_EQ(CodeOf(JudgeKey(false)), ErrorCode::kCustodianCleared);
+}
+
 TEST(JudgePcrsTest, OneSignedStateOfSeveralIsEnough) {
   const std::vector<SignedPcrPolicy> policies = {PolicyOver({{7, PcrValue{1}}}),
                                                  PolicyOver({{7, PcrValue{2}}})};
