@@ -24,7 +24,8 @@ struct HsmOptions {
   std::string pin_file;
   std::string pin_credential;
   // An existing folder, private to keyd, for two files. hsm-pin-rejected: which PIN file the token
-  // refused; that PIN is never tried again, also by a later process, until the file changes.
+  // refused; that PIN is not tried again, also by a later process, until the file changes, or the
+  // token, which told of the wrong PIN, tells that a right one came after it: see pin_guard.h.
   // hsm-token-serial: the token that this installation belongs to, since its first login.
   std::string state_directory;
 };

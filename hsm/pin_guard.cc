@@ -6,6 +6,8 @@ namespace keyward::hsm {
 namespace {
 
 constexpr size_t kMaxLine = 256;
+constexpr std::string_view kCounted = " counted";
+constexpr int kSightings = 3;  // who sets a PIN logs in first, and is not to be met in between
 
 std::unexpected<Error> CannotRemember(const Error& error) {
   return Fail(Error(ErrorCode::kIo,
@@ -48,14 +50,28 @@ PinGuard::PinGuard(const std::filesystem::path& state_directory)
     : path_(state_directory / "hsm-pin-rejected"),
       rehearsal_path_(state_directory / "hsm-pin-rejected.new") {}
 
-Result<void> PinGuard::Prepare(const std::string& attempt) {
-  KEYWARD_ASSIGN(const std::string recorded, ReadLine(path_));
-  if (attempt == recorded || attempt == rejected_) {
+// What this process knows holds; what an earlier one wrote down is read until there is such.
+Result<void> PinGuard::ReadRecord() {
+  KEYWARD_ASSIGN(const std::string line, ReadLine(path_));
+  if (refused_ || line.empty()) return {};
+  const bool counted = line.ends_with(kCounted);
+  refused_ = Refusal{line.substr(0, line.size() - (counted ? kCounted.size() : 0)), counted};
+  return {};
+}
+
+bool PinGuard::MayTryAgain(bool counts_failures) {
+  sightings_ = counts_failures ? 0 : sightings_ + 1;
+  return refused_->may_try_again && sightings_ >= kSightings;
+}
+
+Result<void> PinGuard::Prepare(const std::string& attempt, bool counts_failures) {
+  KEYWARD_TRY(ReadRecord());
+  if (refused_ && refused_->attempt == attempt && !MayTryAgain(counts_failures)) {
     return Fail(ErrorCode::kPinRejected,
                 "the HSM token refused this PIN before and it is not tried again: write the right "
                 "one to the PIN file, or touch that file if it is right by now");
   }
-  return WriteLine(rehearsal_path_, attempt);
+  return WriteLine(rehearsal_path_, attempt + std::string(kCounted));
 }
 
 void PinGuard::Forget() {
@@ -63,9 +79,18 @@ void PinGuard::Forget() {
   static_cast<void>(ignored);
 }
 
-Result<void> PinGuard::Remember(const std::string& attempt) {
-  rejected_ = attempt;
-  KEYWARD_TRY(WriteLine(path_, attempt));
+void PinGuard::Succeed() {
+  refused_.reset();
+  const Result<void> ignored = RemoveFile(path_);  // it was of another file, or is of no use now
+  static_cast<void>(ignored);
+  Forget();
+}
+
+Result<void> PinGuard::Remember(const std::string& attempt, bool counts_failures) {
+  const bool is_second = refused_ && refused_->attempt == attempt;
+  refused_ = Refusal{attempt, counts_failures && !is_second};
+  sightings_ = 0;
+  KEYWARD_TRY(WriteLine(path_, attempt + std::string(refused_->may_try_again ? kCounted : "")));
   Forget();
   return {};
 }

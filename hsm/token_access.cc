@@ -27,6 +27,11 @@ Result<void> CheckPinTries(CK_FLAGS flags) {
   return {};
 }
 
+// Whether it tells of a wrong PIN since the last right one.
+bool CountsFailures(CK_FLAGS flags) {
+  return (flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED)) != 0;
+}
+
 // What locked a PIN may be this very try, so it is not repeated once the PIN is unlocked.
 bool SaysNoToThePin(ErrorCode code) {
   return code == ErrorCode::kPinRejected || code == ErrorCode::kLockedOut;
@@ -48,6 +53,8 @@ Result<Session> TokenAccess::Open() {
   const std::scoped_lock lock(mutex_);
   const bool was_loaded = module_ != nullptr;
   KEYWARD_ASSIGN(const std::shared_ptr<HsmModule> module, Module());
+  // A module may know the PIN as it was when it was loaded. Nobody is logged in who would miss it.
+  if (was_loaded && guard_.HasRefused()) KEYWARD_TRY(module->Reload(module->generation()));
   const uint64_t generation = module->generation();
   Result<Session> session = OpenOn(module);
   if (session || session.error().code() != ErrorCode::kCustodianUnavailable || !was_loaded) {
@@ -81,13 +88,19 @@ Result<void> TokenAccess::LogIn(const Session& session, const TokenState& token)
   KEYWARD_TRY(CheckPinTries(token.flags));
   KEYWARD_ASSIGN(const Pin pin, ReadPin(options_));
   const std::string attempt = token.serial + " " + pin.file_identity;
-  KEYWARD_TRY(guard_.Prepare(attempt));
+  KEYWARD_TRY(guard_.Prepare(attempt, CountsFailures(token.flags)));
   const Result<void> done = session.Login(pin.secret);
-  if (done || !SaysNoToThePin(done.error().code())) {
+  if (done) {
+    guard_.Succeed();
+    return done;
+  }
+  if (!SaysNoToThePin(done.error().code())) {
     guard_.Forget();
     return done;
   }
-  if (const Result<void> kept = guard_.Remember(attempt); !kept) {
+  const Result<TokenState> after = session.Token();
+  const bool counted = after && CountsFailures(after->flags);
+  if (const Result<void> kept = guard_.Remember(attempt, counted); !kept) {
     return Fail(Error(done.error()).WithCause("not recorded: " + kept.error().cause()));
   }
   return done;
