@@ -156,31 +156,42 @@ Result<void> NvIndex::LockForGood() {
   return {};
 }
 
+Outcome NvIndex::ReadInto(EsysPtr<TPM2B_MAX_NV_BUFFER>& data, ESYS_TR authorization,
+                          ESYS_TR encryption) {
+  constexpr uint16_t kFromStart = 0;
+  return link_->connection().Run("TPM2_NV_Read", [&] {
+    return Esys_NV_Read(link_->connection().get(), handle_.get(), handle_.get(), authorization,
+                        encryption, ESYS_TR_NONE, area_.dataSize, kFromStart, EsysOut(data));
+  });
+}
+
+Result<void> NvIndex::CheckWhole(size_t size) const {
+  if (size == area_.dataSize) return {};
+  return Fail(ErrorCode::kAuthenticationFailed, "the TPM gave less than the NV index holds");
+}
+
 Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> NvIndex::Read() {
   KEYWARD_ASSIGN(const ESYS_TR session, link_->Session(Protect::kNothing));
-  return Read(session, ESYS_TR_NONE);
+  EsysPtr<TPM2B_MAX_NV_BUFFER> data;
+  KEYWARD_TRY(ReadInto(data, session, ESYS_TR_NONE).Check());
+  KEYWARD_TRY(CheckWhole(data->size));
+  return data;
 }
 
 // The session that encrypts is another than the one that authorises, because the TPM would mix the
 // index's authorization value into the key of the latter, also for a policy that does not ask for
 // it (part 1, 21.3), and nobody knows the one of a secret's index.
-Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> NvIndex::ReadSecret(const EsysSession& policy) {
+Result<SecretBytes> NvIndex::ReadSecret(const EsysSession& policy) {
   KEYWARD_ASSIGN(const ESYS_TR session, link_->Session(Protect::kResponse));
-  return Read(policy.get(), session);
-}
-
-Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> NvIndex::Read(ESYS_TR authorization, ESYS_TR encryption) {
-  constexpr uint16_t kFromStart = 0;
   EsysPtr<TPM2B_MAX_NV_BUFFER> data;
-  const Outcome outcome = link_->connection().Run("TPM2_NV_Read", [&] {
-    return Esys_NV_Read(link_->connection().get(), handle_.get(), handle_.get(), authorization,
-                        encryption, ESYS_TR_NONE, area_.dataSize, kFromStart, EsysOut(data));
-  });
+  const Outcome outcome = ReadInto(data, policy.get(), session);
+  // Whatever came is wiped before anything is made of it.
+  const Result<void> wiped = WipeResponse(link_->connection().get());
   KEYWARD_TRY(outcome.Check());
-  if (data->size != area_.dataSize) {
-    return Fail(ErrorCode::kAuthenticationFailed, "the TPM gave less than the NV index holds");
-  }
-  return data;
+  Result<SecretBytes> secret = SecretBytes::TakeFrom({data->buffer, data->size});
+  KEYWARD_TRY(wiped);
+  if (secret) KEYWARD_TRY(CheckWhole(secret->size()));
+  return secret;
 }
 
 Result<void> NvIndex::Undefine() {

@@ -30,9 +30,9 @@ bool IsMadeFrom(const TPMS_NV_PUBLIC& area, const TPMS_NV_PUBLIC& wanted);
 // nameAlg || H(marshalled public area); SHA-256 only. Errors: kMalformed.
 Result<Bytes> NameOf(const TPMS_NV_PUBLIC& area);
 
-// Holds until its link ends. Errors of every function: kCustodianUnavailable (also an owner
-// hierarchy with a password), kCustodianBusy, kAuthenticationFailed (wrong authorization value, or
-// an answer that does not hold together).
+// Holds until its link ends. Errors of every function: kCustodianUnavailable, kPinRejected (the
+// owner hierarchy has a password), kCustodianBusy, kAuthenticationFailed (wrong authorization
+// value, or an answer that does not hold together).
 class NvIndex {
  public:
   // The index at `handle`, or nothing. That there is none nobody vouches for; what there is, the
@@ -53,10 +53,9 @@ class NvIndex {
   Result<void> LockForGood();
   // All of it, authorised by the index's authorization value. Takes the attribute AUTHREAD.
   Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> Read();
-  // All of it, authorised by a policy session, and encrypted on its way. To be wiped, with what
-  // ESAPI keeps of it: WipeResponse. Errors: kPcrMismatch (the policy is not satisfied, or not any
-  // more).
-  Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> ReadSecret(const EsysSession& policy);
+  // All of it, authorised by a policy session, and encrypted on its way. Leaves no copy. Errors:
+  // kPcrMismatch (the policy is not satisfied, or not any more), kResourceExhausted.
+  Result<SecretBytes> ReadSecret(const EsysSession& policy);
   // After it this object is of no more use.
   Result<void> Undefine();
 
@@ -64,7 +63,9 @@ class NvIndex {
   NvIndex(Link& link, EsysHandle handle, const TPMS_NV_PUBLIC& area)
       : link_(&link), handle_(std::move(handle)), area_(area) {}
 
-  Result<EsysPtr<TPM2B_MAX_NV_BUFFER>> Read(ESYS_TR authorization, ESYS_TR encryption);
+  // Whatever the TPM gives.
+  Outcome ReadInto(EsysPtr<TPM2B_MAX_NV_BUFFER>& data, ESYS_TR authorization, ESYS_TR encryption);
+  Result<void> CheckWhole(size_t size) const;
 
   Link* link_;
   EsysHandle handle_;

@@ -5,7 +5,6 @@
 #include "tpm/master_record.h"
 #include "tpm/nv_making.h"
 #include "tpm/policy_authority.h"
-#include "tpm/wipe.h"
 
 namespace keyward::tpm {
 namespace {
@@ -65,10 +64,7 @@ Result<NvIndex> Open(Link& link, const KeyId& id, const MasterRecord& record,
 Result<SecretBytes> ReadUnder(Link& link, NvIndex& index, const PolicyAuthority& authority,
                               const SignedPcrPolicy& policy) {
   KEYWARD_ASSIGN(const EsysSession session, authority.Authorize(link, policy));
-  KEYWARD_ASSIGN(const EsysPtr<TPM2B_MAX_NV_BUFFER> data, index.ReadSecret(session));
-  Result<SecretBytes> master = SecretBytes::TakeFrom({data->buffer, data->size});
-  KEYWARD_TRY(WipeResponse(link.connection().get()));
-  return master;
+  return index.ReadSecret(session);
 }
 
 // Whether another policy may do what this one did not.
