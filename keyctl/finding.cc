@@ -14,8 +14,9 @@ std::string ForKind(std::string_view subject, std::string tpm, std::string hsm) 
 
 std::string Unavailable(std::string_view subject) {
   return ForKind(subject,
-                 "see that the TPM is there and that keyd's user may open it (/dev/tpmrm0: group "
-                 "tss), and that no other program holds it",
+                 "where the finding tells of a failed self-test, restart the machine, or replace "
+                 "the TPM; else see that the TPM is there, that keyd's user may open it "
+                 "(/dev/tpmrm0: group tss), and that no other program holds it",
                  "see that the token is plugged in and that its module and label are as "
                  "security.yaml has them") +
          "; keyd goes on by itself when it answers";
@@ -31,6 +32,22 @@ std::string Cleared(std::string_view subject) {
   return "bring the former one back if it still exists; else its keys are lost: restore a backup, "
          "or remove " +
          PinnedIn(subject) + " from the state directory and make new keys";
+}
+
+std::string PinRejected(std::string_view subject) {
+  return ForKind(subject, "take the owner's password away: tpm2_changeauth -c owner -p PASSWORD",
+                 "write the right PIN to the PIN file, or set the token's PIN to what that says; "
+                 "keyd then tries it once, by itself; where it does not, touch the PIN file; where "
+                 "the finding tells of one last try, first log in by hand with the token's own "
+                 "tools");
+}
+
+std::string NoRoom(std::string_view subject) {
+  if (subject == "tpm") return "remove an NV index that nobody uses: tpm2_nvundefine";
+  if (subject == "hsm") {
+    return "end other programs' sessions on the token, or remove objects that nobody uses";
+  }
+  return "see that the disk has room and that keyd's user owns its state directory";
 }
 
 std::string LockedOut(std::string_view subject) {
@@ -73,7 +90,9 @@ std::string RemedyFor(ErrorCode code, std::string_view subject) {
     case ErrorCode::kCustodianUnavailable:
       return Unavailable(subject);
     case ErrorCode::kCustodianBusy:
-      return "wait; if it lasts, end the other programs that use the hardware";
+      return "wait; if it lasts, end the other programs that use the hardware, or restart what "
+             "hangs: the token, the TPM or its resource manager, or the machine; keyd goes on by "
+             "itself when it answers";
     case ErrorCode::kCustodianReplaced:
       return "bring the former one back; to go on with this one, without the former keys, remove " +
              PinnedIn(subject) + " from the state directory, or restore a backup";
@@ -82,8 +101,7 @@ std::string RemedyFor(ErrorCode code, std::string_view subject) {
     case ErrorCode::kLockedOut:
       return LockedOut(subject);
     case ErrorCode::kPinRejected:
-      return "write the right PIN to the PIN file; keyd then tries it once, by itself; where the "
-             "finding tells of one last try, first log in by hand with the token's own tools";
+      return PinRejected(subject);
     case ErrorCode::kPcrMismatch:
       return "find out what changed: keyctl policy pcr show; an update that you made: keyctl "
              "policy pcr sign --key AUTHORITY; else do not sign, and restart the machine";
@@ -104,8 +122,9 @@ std::string RemedyFor(ErrorCode code, std::string_view subject) {
     case ErrorCode::kConfiguration:
       return "mend security.yaml or the file that it names: keyctl policy check FILE";
     case ErrorCode::kIo:
+      return NoRoom("service");
     case ErrorCode::kResourceExhausted:
-      return "see that the disk has room and that keyd's user owns its state directory";
+      return NoRoom(subject);
     default:
       return "see keyd's log: journalctl -u keyward";
   }

@@ -25,8 +25,11 @@ Finding CheckCustodian(const CustodianSummary& custodian) {
   const std::string check = "custodian " + custodian.name;
   const std::string resets = custodian.resets == 0
                                  ? ""
-                                 : fmt::format("; restarted or away {} time{} since keyd's start",
-                                               custodian.resets, custodian.resets == 1 ? "" : "s");
+                                 : fmt::format(
+                                       "; restarted or away {} time{} since keyd's start"
+                                       ", after which keyd went on by itself: where nobody "
+                                       "did that, journalctl -k may tell why",
+                                       custodian.resets, custodian.resets == 1 ? "" : "s");
   if (custodian.state == "ok") return Well(check, custodian.description + resets);
   return Attention(check,
                    fmt::format("{} since {}: {}{}", custodian.state, Timestamp(custodian.since),

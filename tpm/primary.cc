@@ -28,7 +28,7 @@ Result<Bytes> CheckedName(Connection& connection, ESYS_TR primary, const TPM2B_P
 
 Error OwnerPasswordSet(const Outcome& outcome) {
   return outcome
-      .As(ErrorCode::kCustodianUnavailable,
+      .As(ErrorCode::kPinRejected,
           "the owner hierarchy of the TPM has a password; remove it with "
           "tpm2_changeauth -c owner -p PASSWORD")
       .WithAction(Action::kProvision);

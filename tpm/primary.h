@@ -16,7 +16,7 @@ struct Primary {
 // TPM2_CreatePrimary of `wanted` in `hierarchy` (ESYS_TR_RH_*), authorised by `authorization`:
 // ESYS_TR_PASSWORD for the empty password, or an HMAC session, which also authenticates the answer.
 // That the TPM gave the template's attributes and a name that belongs to the key is checked here.
-// Errors: kCustodianUnavailable (also an owner hierarchy with a password), kCustodianBusy,
+// Errors: kCustodianUnavailable, kPinRejected (an owner hierarchy with a password), kCustodianBusy,
 // kLockedOut, kAuthenticationFailed (an answer that does not hold together).
 Result<Primary> CreatePrimary(Connection& connection, ESYS_TR hierarchy, ESYS_TR authorization,
                               const TPM2B_PUBLIC& wanted);

@@ -103,7 +103,7 @@ Explanation Explain(Fault fault) {
     case Fault::kReset:
       return {ErrorCode::kCustodianUnavailable, Action::kRetry, "the TPM was restarted"};
     case Fault::kNoRoom:
-      return {ErrorCode::kCustodianUnavailable, Action::kRetryLater,
+      return {ErrorCode::kCustodianBusy, Action::kRetryLater,
               "the TPM is full of other programs' objects or sessions; end those programs"};
     case Fault::kLockout:
       return {ErrorCode::kLockedOut, Action::kProvision,

@@ -47,9 +47,9 @@ struct TpmOptions {
 // a socket ends it.
 class TpmCustodian final : public Custodian {
  public:
-  // Connects. `rng` must outlive the custodian. Errors: kCustodianUnavailable (also an owner
-  // hierarchy with a password), kCustodianReplaced, kCustodianCleared, kDataCorrupt (the pin file
-  // is damaged), kIo (it cannot be read or written).
+  // Connects. `rng` must outlive the custodian. Errors: kCustodianUnavailable, kPinRejected (the
+  // owner hierarchy has a password), kCustodianReplaced, kCustodianCleared, kDataCorrupt (the pin
+  // file is damaged), kIo (it cannot be read or written).
   static Result<std::unique_ptr<TpmCustodian>> Create(TpmOptions options, Rng& rng);
   ~TpmCustodian() override;
 

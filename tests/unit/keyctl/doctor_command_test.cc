@@ -101,11 +101,14 @@ TEST_F(DoctorCommandTest, WhereAllIsWellItSaysSo) {
 TEST_F(DoctorCommandTest, EachStateOfHardwareHasItsRemedy) {
   const std::vector<std::pair<ErrorCode, std::string>> remedies = {
       {ErrorCode::kCustodianUnavailable, "/dev/tpmrm0"},
-      {ErrorCode::kCustodianBusy, "wait"},
+      {ErrorCode::kCustodianUnavailable, "failed self-test, restart the machine"},
+      {ErrorCode::kCustodianBusy, "end the other programs"},
+      {ErrorCode::kCustodianBusy, "restart what hangs"},
+      {ErrorCode::kResourceExhausted, "tpm2_nvundefine"},
       {ErrorCode::kCustodianReplaced, "bring the former one back"},
       {ErrorCode::kCustodianCleared, "restore a backup"},
       {ErrorCode::kLockedOut, "tpm2_dictionarylockout"},
-      {ErrorCode::kPinRejected, "write the right PIN"},
+      {ErrorCode::kPinRejected, "tpm2_changeauth -c owner"},
       {ErrorCode::kPcrMismatch, "keyctl policy pcr show"},
       {ErrorCode::kRolledBack, "restore a backup"},
       {ErrorCode::kConfiguration, "security.yaml"}};
@@ -115,6 +118,21 @@ TEST_F(DoctorCommandTest, EachStateOfHardwareHasItsRemedy) {
     ExpectAttention("custodian tpm", remedy);
     EXPECT_EQ(Finding("custodian tpm").at("code"), Name(code));
     EXPECT_THAT(std::string(Finding("custodian tpm").at("finding")), HasSubstr("since 2025-06-15"));
+  }
+}
+
+TEST_F(DoctorCommandTest, ATokenHasRemediesOfItsOwn) {
+  keyd_.status.custodians[0].name = "hsm";
+  const std::vector<std::pair<ErrorCode, std::string>> remedies = {
+      {ErrorCode::kCustodianUnavailable, "plugged in"},
+      {ErrorCode::kResourceExhausted, "end other programs' sessions"},
+      {ErrorCode::kLockedOut, "security officer"},
+      {ErrorCode::kPinRejected, "write the right PIN"},
+      {ErrorCode::kPinRejected, "set the token's PIN to what that says"}};
+  for (const auto& [code, remedy] : remedies) {
+    keyd_.status.custodians[0].state = Name(code);
+    keyd_.status.custodians[0].detail = "why";
+    ExpectAttention("custodian hsm", remedy);
   }
 }
 
@@ -137,7 +155,8 @@ TEST_F(DoctorCommandTest, WhereTheKindOfHardwareIsNotKnownBothRemediesAreTold) {
 TEST_F(DoctorCommandTest, ResetsAreTold) {
   keyd_.status.custodians[0].resets = 3;
   EXPECT_EQ(Doctor(), ExitCode::kOk);
-  EXPECT_THAT(std::string(Finding("custodian tpm").at("finding")), HasSubstr("3 times"));
+  EXPECT_THAT(std::string(Finding("custodian tpm").at("finding")),
+              AllOf(HasSubstr("3 times"), HasSubstr("journalctl -k")));
 }
 
 TEST_F(DoctorCommandTest, AnEpochThatIsNotConfirmedIsTold) {

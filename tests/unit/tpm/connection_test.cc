@@ -94,7 +94,7 @@ TEST_F(ConnectionTest, WhatADeadClientLeakedIsFlushed) {
     }
     primary.handle.Abandon();
   }
-  EXPECT_THAT(CreateStoragePrimary(*connection_), FailsWith(ErrorCode::kCustodianUnavailable));
+  EXPECT_THAT(CreateStoragePrimary(*connection_), FailsWith(ErrorCode::kCustodianBusy));
   EXPECT_TRUE(connection_->lost()) << "a full TPM calls for a new connection, which clears it";
 
   ASSERT_OK_AND_ASSIGN(connection_, Connection::Open(tpm_->tcti()));

@@ -67,6 +67,15 @@ TEST(ErrorOfResponseCodeTest, NamesTheRemedyAndKeepsTheCodeForTheLog) {
   const Error busy = ToError(0x922, "TPM2_Sign");
   EXPECT_EQ(busy.code(), ErrorCode::kCustodianBusy);
   EXPECT_EQ(busy.action(), Action::kRetryLater);
+
+  const Error full = ToError(0x902, "TPM2_Load");
+  EXPECT_EQ(full.code(), ErrorCode::kCustodianBusy);  // its remedy: end those programs
+  EXPECT_THAT(full.message(), HasSubstr("end those programs"));
+
+  const Error broken = ToError(0x101, "TPM2_Sign");
+  EXPECT_EQ(broken.code(), ErrorCode::kCustodianUnavailable);
+  EXPECT_EQ(broken.action(), Action::kProvision);
+  EXPECT_THAT(broken.message(), HasSubstr("self-test"));
 }
 
 TEST(ErrorOfResponseCodeTest, ASuccessIsNone) {

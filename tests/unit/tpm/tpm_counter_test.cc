@@ -169,7 +169,7 @@ TEST_F(TpmCounterTest, AnOwnerPasswordSetMeanwhileIsSaidWithItsRemedy) {
               TSS2_RC_SUCCESS);
   }
   const auto refused = counter().Create(kId);
-  ASSERT_THAT(refused, FailsWith(ErrorCode::kCustodianUnavailable));
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kPinRejected));
   EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("tpm2_changeauth"));
   EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
 }

@@ -153,7 +153,7 @@ TEST_F(TpmCustodianTest, AnOwnerPasswordIsSaidWithItsRemedyAndNeverGuessed) {
               TSS2_RC_SUCCESS);
   }
   const auto refused = Connect();
-  ASSERT_THAT(refused, FailsWith(ErrorCode::kCustodianUnavailable));
+  ASSERT_THAT(refused, FailsWith(ErrorCode::kPinRejected));
   EXPECT_EQ(refused.error().action(), Action::kProvision);
   EXPECT_THAT(refused.error().message(), HasSubstr("tpm2_changeauth"));
   EXPECT_THAT(FailedTries(), IsOkAndHolds(0));
