@@ -190,7 +190,8 @@ class Service:
         self.signed = self.master == "hsm"
         said = self.run_keyd(self.state, *self.init_arguments())
         if said.returncode != 0:
-            raise AssertionError(f"no master key was made: {said.stderr}")
+            story = self.proxy.story() if self.proxy else ""
+            raise AssertionError(f"no master key was made: {said.stderr}{story}")
 
     def init_arguments(self):
         if self.master == "hsm":

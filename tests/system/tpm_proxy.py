@@ -2,9 +2,12 @@
 see and answer commands. It is no resource manager: programs share the TPM's few slots."""
 
 import os
+import pathlib
 import socket
 import struct
 import threading
+import time
+import traceback
 
 RC_RETRY = 0x922
 RC_AUTH_FAIL, RC_BAD_AUTH = 0x08E, 0x0A2  # without the bits that name the parameter
@@ -28,8 +31,11 @@ def read_message(connection):
 
 
 class TpmProxy:
+    """Keeps in `failures` what went wrong beside what a test brings about, for whoever wonders: `story`."""
+
     def __init__(self, folder, tpm_socket):
         self.path, self.tpm_socket = folder / "tpm.sock", tpm_socket
+        self.failures = []
         folder.mkdir(mode=0o755)
         self.tcti = f"swtpm:path={self.path}"
         self.answer = None  # a response code for every command, instead of the TPM's answer
@@ -60,25 +66,44 @@ class TpmProxy:
             self.upstream.close()
         self.upstream = None
 
+    def story(self):
+        """What went wrong here, and whether the TPM behind it lives."""
+        folder = self.tpm_socket.parent
+        there = sorted(file.name for file in folder.iterdir()) if folder.exists() else "gone"
+        try:
+            pid = int((folder / "swtpm.pid").read_text())
+            state = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()[:3]
+        except (OSError, ValueError) as error:
+            state = repr(error)
+        return "\n".join([*self.failures, f"now {time.monotonic():.3f}: {folder} holds {there}; "
+                          f"the TPM's process: {state}"])
+
+    def _fail(self, where):
+        self.failures.append(f"{time.monotonic():.3f} {where}: {traceback.format_exc()}")
+
     def _accept(self, listener, serve):
         while True:
             try:
                 connection, _ = listener.accept()
+                threading.Thread(target=self._guard, args=(connection, serve), daemon=True).start()
             except OSError:
+                if listener.fileno() >= 0:  # nobody closed it
+                    self._fail("accept")
                 return
-            threading.Thread(target=self._guard, args=(connection, serve), daemon=True).start()
+            except RuntimeError:  # no more threads
+                self._fail("accept")
 
     def _guard(self, connection, serve):
         with connection:
             try:
                 serve(connection)
-            except OSError:
-                pass  # either side has gone: the other is told by the end of its connection
+            except Exception:  # pylint: disable=broad-exception-caught
+                # The client is told by the end of its connection, and whoever asks by the story.
+                self._fail(serve.__name__)
 
     def _serve(self, client):
-        while True:
-            command = read_message(client)
-            client.sendall(self._ask(command))
+        while client.recv(1, socket.MSG_PEEK):
+            client.sendall(self._ask(read_message(client)))
 
     def _ask(self, command):
         if self.answer is not None:
