@@ -68,6 +68,55 @@ TEST(SecurityYamlTest, TheAuditLogHasLimits) {
   }
 }
 
+TEST(SecurityYamlTest, KeysRotateByDefaultNeverAndRetireForADay) {
+  ASSERT_OK_AND_ASSIGN(const Policy policy, ReadSecurityYaml("version: 1\n", FakeNames()));
+  const RotationRules defaults{
+      .max_age = std::nullopt, .max_uses = std::nullopt, .grace_period = seconds(86400)};
+  EXPECT_EQ(policy.RotationOf("web"), defaults);
+}
+
+TEST(SecurityYamlTest, WhatAKeysOwnRotationLeavesOutComesFromTheTopLevel) {
+  // Whichever of the two comes first in the file.
+  for (const char* text :
+       {"version: 1\n"
+        "rotation: {max_age: 7776000, max_uses: 500, grace_period: 3600}\n"
+        "keys: {web: {max_uses: 1000000}, old: {max_age: 60, grace_period: 0}}\n",
+        "version: 1\n"
+        "keys: {web: {max_uses: 1000000}, old: {max_age: 60, grace_period: 0}}\n"
+        "rotation: {max_age: 7776000, max_uses: 500, grace_period: 3600}\n"}) {
+    ASSERT_OK_AND_ASSIGN(const Policy policy, ReadSecurityYaml(text, FakeNames()));
+    const RotationRules top{
+        .max_age = seconds(7776000), .max_uses = 500, .grace_period = seconds(3600)};
+    EXPECT_EQ(policy.RotationOf("another"), top);
+    const RotationRules web{
+        .max_age = seconds(7776000), .max_uses = 1000000, .grace_period = seconds(3600)};
+    EXPECT_EQ(policy.RotationOf("web"), web);
+    const RotationRules old{.max_age = seconds(60), .max_uses = 500, .grace_period = seconds(0)};
+    EXPECT_EQ(policy.RotationOf("old"), old);
+  }
+}
+
+TEST(SecurityYamlTest, RotationGoesToItsLimitsAndNoFurther) {
+  const auto read = [](const std::string& rules) {
+    return ReadSecurityYaml("version: 1\nrotation: " + rules + "\n", FakeNames());
+  };
+  ASSERT_OK_AND_ASSIGN(const Policy policy,
+                       read("{max_age: 316224000, max_uses: 4294967295, grace_period: 316224000}"));
+  EXPECT_EQ(policy.RotationOf("web"), (RotationRules{.max_age = seconds(316224000),
+                                                     .max_uses = 4294967295,
+                                                     .grace_period = seconds(316224000)}));
+  EXPECT_OK(read("{max_age: 60, max_uses: 1, grace_period: 0}"));
+  for (const char* bad :
+       {"{max_age: 59}", "{max_age: 316224001}", "{max_uses: 0}", "{max_uses: 4294967296}",
+        "{grace_period: 316224001}", "{grace_period: -1}", "{max_age: 90d}", "{age: 60}", "[]"}) {
+    EXPECT_THAT(read(bad), FailsWith(ErrorCode::kConfiguration)) << bad;
+    EXPECT_THAT(
+        ReadSecurityYaml(std::string("version: 1\nkeys: {web: ") + bad + "}\n", FakeNames()),
+        FailsWith(ErrorCode::kConfiguration))
+        << bad;
+  }
+}
+
 TEST(SecurityYamlTest, AModuleHasItsMembersKeysAndPeers) {
   ASSERT_OK_AND_ASSIGN(const Policy policy, ReadSecurityYaml(kWhole, FakeNames()));
   const Module* frontend = policy.FindModule("frontend");
