@@ -422,6 +422,60 @@ TEST_F(StoreTest, AStoreOfANewerKeywardIsLeftAlone) {
   EXPECT_THAT(stored_.TryOpen(), FailsWith(ErrorCode::kConfiguration));
 }
 
+// The connections that SQLite opens while it lives, whose settings nobody else can ask for.
+class Connections {
+ public:
+  Connections() {
+    all().clear();
+    sqlite3_auto_extension(reinterpret_cast<void (*)()>(Note));  // NOLINT: SQLite's own type
+  }
+  ~Connections() { sqlite3_reset_auto_extension(); }
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
+
+  sqlite3* last() const { return all().empty() ? nullptr : all().back(); }
+
+ private:
+  static int Note(sqlite3* opened, char** /*error*/, const void* /*functions*/) {
+    all().push_back(opened);
+    return SQLITE_OK;
+  }
+  static std::vector<sqlite3*>& all() {
+    static std::vector<sqlite3*> opened;
+    return opened;
+  }
+};
+
+std::string Pragma(sqlite3* database, const std::string& name) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(database, ("PRAGMA " + name).c_str(), -1, &statement, nullptr) !=
+          SQLITE_OK ||
+      sqlite3_step(statement) != SQLITE_ROW) {
+    return sqlite3_errmsg(database);
+  }
+  const std::string value(
+      reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));  // NOLINT: text is bytes
+  sqlite3_finalize(statement);
+  return value;
+}
+
+TEST_F(StoreTest, WhatIsCommittedIsInAWriteAheadLogThatIsSynced) {
+  constexpr const char* kFull = "2";
+  const TempDir directory;
+  const std::string path = directory.File("state.db");
+  SystemRng rng;
+  const Connections connections;
+  for (int open = 0; open < 2; ++open) {
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
+                         open == 0 ? Store::Create(path, stored_.Keys(), rng, 3, {})
+                                   : Store::Open(path, stored_.Keys(), rng));
+    ASSERT_NE(connections.last(), nullptr);
+    EXPECT_EQ(Pragma(connections.last(), "journal_mode"), "wal");
+    EXPECT_EQ(Pragma(connections.last(), "synchronous"), kFull);
+    EXPECT_EQ(Pragma(connections.last(), "secure_delete"), "1");
+  }
+}
+
 // As the first schema was written, which had no MAC.
 constexpr const char* kVersion1 = R"(
   PRAGMA journal_mode = WAL;
