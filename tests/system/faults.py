@@ -18,6 +18,7 @@ import dbus.bus
 from harness import BIN, KEYD_USER, ME, SOFTHSM, SOURCE, TIMEOUT, Service, as_user
 
 TRACER = (BIN.parent / "tests/keyward-fault-tracer").resolve()
+SIGN_VERSIONS = (BIN.parent / "tests/keyward-sign-versions").resolve()
 KEYDS_OWN = "keyward-service"  # comes when keyd needs it
 NAME, ROOT = "org.keyward.Keyd1", "/org/keyward/Keyd1"
 KILLED = 137  # what the tracer says of a keyd that SIGKILL ended
@@ -92,7 +93,24 @@ class Client:
         listed = self.admin("ListModules")
         return {"keys": {key: self.versions(key) for key in self.keys() if key != KEYDS_OWN},
                 "enrolled": {str(m[0]): str(m[2]) or str(m[3]) for m in listed
-                             if m[4] != "not enrolled"}}
+                             if m[4] != "not enrolled"},
+                "revoked": self.revocations(), "second": self.second_seal()}
+
+    def revocations(self):
+        """Those that are no version's here: fingerprint, name, version (0: a peer's), and who signed it."""
+        listed = self.admin("ListRevocations")
+        return sorted((bytes(fingerprint).hex(), str(name), int(version), bytes(issuer).hex())
+                      for fingerprint, name, version, _, issuer in listed if issuer or not version)
+
+    def second_seal(self):
+        """Its place and whose it is; "" when there is none."""
+        _, place, holder, _, _ = self.admin("ShowSeals")
+        return str(place), bytes(holder).hex()
+
+    def pcr_policies(self):
+        """The signed ones, the latest first: PCRs and digest."""
+        _, _, policies = self.admin("ShowPcrPolicies", 0)
+        return [(int(pcrs), bytes(digest)) for pcrs, digest in policies]
 
     def close(self):
         self.bus.close()
@@ -116,26 +134,31 @@ def verifies(spki, message, signature):
 
 
 class FaultyService(Service):
-    """One custodian; every key of `keys` may sign raw, and many that are not made yet."""
+    """One custodian, or `both` with the master key in `backend`; every key of `keys` may sign raw, and many that
+    are not made yet."""
 
     IDENTITY = "prover-id"
     MADE = [f"made-{number}" for number in range(2000)]  # for keys that come and go
+    WORN, USES = "worn", 3  # a key that is rotated after so many signatures
 
-    def __init__(self, backend, keys=()):
+    def __init__(self, backend, keys=(), both=False):
         self.backend, self.key_names, self.made = backend, keys, 0
         self.client = None
-        super().__init__(hsm=backend == "hsm", tpm=backend == "tpm")
+        super().__init__(hsm=backend == "hsm" or both, tpm=backend == "tpm" or both, master=backend)
         shutil.copy(SOURCE / "tests/system/token_objects.py", self.root)
         tokens = (self.root / "token/tokens").glob("*/token.object")
         self.token_file_copies = {path: path.read_bytes() for path in tokens}
         self.armed = self.root / "armed"
         self.calls = self.root / "calls"
-        self.below = [self.state, self.root / ("token" if backend == "hsm" else "tpm")]
+        self.below = [self.state, *(self.root / name for name, there in
+                                    (("token", self.policy["hsm"]), ("tpm", self.policy["tpm"])) if there)]
 
     def modules_section(self):
-        grants = ", ".join(f"{key}: [aico, raw]" for key in [self.IDENTITY, *self.key_names, *self.MADE])
+        grants = ", ".join(f"{key}: [aico, raw]"
+                           for key in [self.IDENTITY, self.WORN, *self.key_names, *self.MADE])
         return "\n" + "".join(f"  {name}:\n    users: [{ME}]\n    keys: {{{grants}}}\n"
-                              f"    peers: [far]\n" for name in ("prover", "guest"))
+                              f"    peers: [far]\n" for name in ("prover", "guest")) + (
+                                  f"keys: {{{self.WORN}: {{max_uses: {self.USES}}}}}\n")
 
     def new_key_name(self):
         self.made += 1
@@ -157,13 +180,19 @@ class FaultyService(Service):
         """What the tracer has counted: a line for each call."""
         return self.calls.read_text().splitlines()
 
-    def launch(self, tracer=(), arguments=()):
-        """Starts keyd and waits for nothing."""
+    def was_killed_by(self, options):
+        """Whether keyd came to the call at which these tracer options have it killed."""
+        numbers = [int(number) for option, number in zip(options[::2], options[1::2])
+                   if option.startswith("--kill")]
+        return any(number <= len(self.calls_made()) for number in numbers)
+
+    def launch(self, tracer=(), arguments=(), descriptors=()):
+        """Starts keyd, which gets `descriptors` under their numbers, and waits for nothing."""
         self.log_path = self.root / "keyd.log"
         with open(self.log_path, "wb") as log:
             self.keyd = subprocess.Popen([*tracer, *self.keyd_command(), *arguments],
                                          env=self.environment(), stderr=log, stdout=log,
-                                         stdin=subprocess.DEVNULL, cwd=self.state)
+                                         stdin=subprocess.DEVNULL, cwd=self.state, pass_fds=descriptors)
 
     def serve(self, tracer=(), unseals=True):
         """Starts keyd, and gives a client of it; once it is unsealed, if `unseals`."""
@@ -221,6 +250,17 @@ class FaultyService(Service):
 
     # What is stored.
 
+    def signing_versions(self):
+        """Key, number and state of each version that signs by its private half, as it is in the hardware and the
+        store while keyd does not run; fails when one that should does not."""
+        shutil.copy(SIGN_VERSIONS, self.root)
+        command = [str(self.root / SIGN_VERSIONS.name), str(self.root / "security.yaml"), str(self.state)]
+        said = subprocess.run(as_user(KEYD_USER, command), env=self.environment(), timeout=TIMEOUT,
+                              capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            raise AssertionError(f"a version does not sign: {said.stdout}{said.stderr}")
+        return {(name, int(number), state) for name, number, state in map(str.split, said.stdout.splitlines())}
+
     def recorded_in_hardware(self):
         """Ids of the keys that the store has of the token, read from a copy of its files."""
         with tempfile.TemporaryDirectory() as copy:
@@ -230,7 +270,7 @@ class FaultyService(Service):
             database = sqlite3.connect(f"{copy}/state.db")
             rows = database.execute(
                 "SELECT lower(hex(id)) FROM version, key WHERE version.key = key.name "
-                "AND custody = 'hardware' AND state <> 6").fetchall()  # 6: destroyed
+                "AND custody = 'hardware' AND custodian = 'hsm' AND state <> 6").fetchall()  # 6: destroyed
             database.close()
         return [row for row, in rows]
 

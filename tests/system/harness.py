@@ -231,11 +231,11 @@ class Service:
             self.wait_health("sealed", other=True)
         return self
 
-    def run_keyd(self, state=None, *arguments):
+    def run_keyd(self, state=None, *arguments, descriptors=()):
         """Runs a keyd that is expected to end by itself; what it said."""
         return subprocess.run([*self.keyd_command(state), *arguments], env=self.environment(),
                               timeout=TIMEOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, text=True, check=False)
+                              stdin=subprocess.DEVNULL, text=True, check=False, pass_fds=descriptors)
 
     def log(self):
         return self.log_path.read_text()

@@ -6,13 +6,20 @@ known to keyd. After each kill keyd starts again by itself, and then:
 
 - of what was answered before the kill all is there, and of what was under way nothing, or all, or a part
   that the scenario allows;
-- every active version signs;
-- the token or TPM holds what the store tells of, and nothing else.
+- every active version signs, and so does every pending and retiring one where one is expected;
+- the token or TPM holds what the store tells of, and nothing else;
+
+and in the end the audit log, which lived through all of it, is valid.
 """
 import random
+import subprocess
 
-from faults import KILLED, Fault, FaultyService, verifies
-from kill_scenarios import STEADY, scenarios
+import audit_verifier
+from faults import KEYDS_OWN, Fault, FaultyService, verifies
+from kill_list import scenarios, steady
+
+MOST_NAMELESS = 2  # objects that a kill can leave in a token without a name: no more than a pair is made at a time
+WAITING = ("pending", "retiring")  # versions whose private half keyd asks nothing of in a new life
 
 
 class KillProof:
@@ -23,7 +30,7 @@ class KillProof:
         self.random = random.Random(f"{backend} {seed}")
         self.kills = self.unanswered = self.token_files_put_back = self.nameless = 0
         self.calls = {}  # the tracer's lines for each that a scenario makes
-        self.service = FaultyService(backend, STEADY)
+        self.service = FaultyService(backend, list(steady(backend)))
         self.limit_faults()
         try:
             self.set_up()
@@ -34,16 +41,18 @@ class KillProof:
     def set_up(self):
         client = self.service.serve()
         self.service.enrol_identity()
-        for name, algorithm, custody in zip(STEADY, ("ecdsa-p256", "ed25519", "ed25519"),
-                                            ("hardware", "sealed", "sealed")):
-            client.admin("GenerateKey", name, algorithm, custody, self.backend)
+        for name, made_of in steady(self.backend).items():
+            client.admin("GenerateKey", name, *made_of)
         client.admin("RevokeKey", "fallen", 0)
         self.latest = client.snapshot()
         self.service.stop_keyd()
-        for scenario in scenarios(self.backend, self.service.IDENTITY):
+        for scenario in self.scenarios():
             self.live(scenario, ())
             self.calls[scenario] = self.service.calls_made()
             self.tell(f"{scenario.name}: {len(self.calls[scenario])} calls")
+
+    def scenarios(self):
+        return scenarios(self.backend, self.service.IDENTITY)
 
     def limit_faults(self):
         """To what the tracer is to count."""
@@ -57,11 +66,15 @@ class KillProof:
         return [(f"--kill-{side}", str(number)) for side in ("at", "after")]
 
     def moments(self, kills):
-        """`kills` pairs of a scenario and tracer options, evenly over all calls of all scenarios."""
-        places = [(scenario, fault) for scenario, calls in self.calls.items()
-                  for number in range(len(calls)) for fault in self.faults(number + 1)]
-        share = len(places) / kills
-        chosen = [places[int((i + self.random.random()) * share)] for i in range(kills)]
+        """`kills` pairs of a scenario and tracer options: one of each scenario first, the others evenly over all
+        calls of all scenarios."""
+        places = [[(scenario, fault) for number in range(len(calls)) for fault in self.faults(number + 1)]
+                  for scenario, calls in self.calls.items()]
+        chosen = [self.random.choice(each) for each in places if each]
+        self.random.shuffle(chosen)
+        rest, every = max(0, kills - len(chosen)), sum(places, [])
+        chosen += [every[int((i + self.random.random()) * len(every) / rest)] for i in range(rest)]
+        chosen = chosen[:kills]
         self.random.shuffle(chosen)
         return chosen
 
@@ -75,6 +88,7 @@ class KillProof:
                 raise AssertionError(f"{where}, after {self.kills} kills\nlast calls:\n{calls}\n"
                                      f"keyd said:\n{self.service.log()}") from error
             self.tell(f"{self.kills} kills: {where}")
+        self.check_audit()
 
     def live(self, scenario, options):
         """One life of keyd, to the kill that `options` say or just after the answer, and a look at what is
@@ -83,7 +97,7 @@ class KillProof:
         self.look_at_the_living(answered)
         if self.service.keyd is not None:
             self.service.kill_keyd()
-        self.kills += self.service.last_status == KILLED
+        self.kills += self.service.was_killed_by(options)
         self.unanswered += answered is not True
         self.token_files_put_back += self.service.put_token_file_back()
         self.check(scenario, before, answered is True)
@@ -107,13 +121,18 @@ class KillProof:
         if now not in (allowed[-1:] if answered else allowed):
             raise AssertionError(f"answered: {answered}\nbefore: {before}\nnow: {now}")
         self.check_signatures(now)
+        if any(state in WAITING for versions in now["keys"].values() for state, _ in versions.values()):
+            client = self.check_private_halves(now)
         drafts = [path.name for path in self.service.state.iterdir() if ".draft." in path.name]
         if drafts:
             raise AssertionError(f"left half written: {drafts}")
         scenario.clean_up(self.service)
         self.latest = client.snapshot()
         if self.backend == "hsm":
+            nameless = self.nameless
             self.service.wait(self.token_is_tidy, "the token to hold what is recorded, and no more")
+            if self.nameless > nameless + MOST_NAMELESS:
+                raise AssertionError(f"{self.nameless - nameless} objects without a name are left")
         self.service.drop_client()
         if self.service.stop_keyd() != 0:
             raise AssertionError("keyd did not stop well")
@@ -128,9 +147,34 @@ class KillProof:
                                                       self.service.client.sign(key, message)):
                     raise AssertionError(f"{key} does not sign")
 
+    def check_private_halves(self, snapshot):
+        """By those of the hardware and the store alone, while no keyd runs; gives a client of the next one."""
+        self.service.drop_client()
+        self.service.stop_keyd()
+        expected = {(key, number, state) for key, versions in snapshot["keys"].items()
+                    for number, (state, _) in versions.items() if state in ("active", *WAITING)}
+        signing = {each for each in self.service.signing_versions() if each[0] != KEYDS_OWN}
+        if signing != expected:
+            raise AssertionError(f"{signing} sign, not {expected}")
+        return self.service.serve()
+
+    def check_audit(self):
+        """Once keyd is stopped: every record is there, and what is signed holds."""
+        client = self.service.serve()
+        client.admin("SignAudit")
+        keys = []
+        for number, (_, spki) in client.versions(KEYDS_OWN).items():
+            pem = self.service.root / f"{KEYDS_OWN}-{number}.pem"
+            subprocess.run(["openssl", "pkey", "-pubin", "-inform", "DER", "-out", pem], input=spki, check=True)
+            keys.append(audit_verifier.Key(pem, "ecdsa-p256"))
+        self.service.drop_client()
+        self.service.stop_keyd()
+        audit_verifier.verify(b"".join(path.read_bytes() for path in
+                                       sorted((self.service.state / "audit").iterdir())), keys)
+
     def token_is_tidy(self):
         """SoftHSM2 makes an object in steps, and what a kill leaves of one that has no name and no value yet
-        nobody can tell whose it is: such are counted, no more."""
+        nobody can tell whose it is: such are counted, and no more of them than a kill can leave."""
         held = self.service.token_objects()
         named = [o for o in held if o["id"] or o["label"] or o["value"]]
         empty_files = [path for path in self.service.token_files() if path.stat().st_size == 0]

@@ -1,4 +1,5 @@
-"""What an administrator has keyd do while it is killed, and what may be found after.
+"""What an administrator has keyd do with keys, modules and peers while it is killed, and what may be found after;
+kill_service_scenarios.py has the rest, kill_list.py all of it.
 
 Each scenario brings a served keyd to where it can `run`. A snapshot (faults.Client.snapshot) taken before
 it, and the one taken after the kill, give `outcomes`: all that may be found, the last being what was
@@ -6,13 +7,15 @@ asked for.
 """
 import copy
 import hashlib
+import os
 import signal
 
-from backup_reader import Recovery, open_with, read_descriptor
+from nacl import bindings
+
 from faults import Died, Fault
 
-STEADY = ("steady-hard", "steady-sealed", "fallen")
-PEER_SPKI = bytes.fromhex("302a300506032b6570032100") + bytes.fromhex(
+ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")
+PEER_SPKI = ED25519_SPKI + bytes.fromhex(
     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")  # RFC 8032, 7.1, test 1
 
 
@@ -39,6 +42,7 @@ class Scenario:
     def __init__(self, name, call, *arguments):
         self.name, self.call, self.arguments = name, call, arguments
         self.key = self.answer = None
+        self.answered = False
 
     def live(self, service, options, latest):
         """keyd's life under the tracer, up to the answer or the kill: the snapshot before, and whether it
@@ -49,14 +53,16 @@ class Scenario:
         self.prepare(service)
         before = service.client.snapshot()
         self.lead_up(service)
+        arguments = self.all_arguments()
+        self.answered = False
         service.arm()
-        self.answer = None
         try:
-            self.answer = service.client.admin(self.call, *self.all_arguments())
+            self.answer = service.client.admin(self.call, *arguments)
         except Died:
             return before, False
         except Fault as fault:
             return before, fault
+        self.answered = True
         return before, True
 
     def all_arguments(self):
@@ -118,13 +124,38 @@ class Addition(OnMadeKey):
             return [before, None]
         after = changed(before, lambda snapshot: None)
         if self.becomes == "active":
-            after = with_state(before, self.key, "retiring")
+            active, = [number for number, (state, _) in versions.items() if state == "active"]
+            after = with_state(before, self.key, "retiring", active)
         after["keys"][self.key][min(added)] = (self.becomes, now["keys"][self.key][min(added)][1])
         return [before, after]
 
 
 class Prepare(Addition):
     becomes = "pending"
+
+
+class Schedule(Addition):
+    """Nobody asks for it: the key has been used so often as security.yaml says, and keyd sees that."""
+
+    def __init__(self, backend, algorithm, custody):
+        super().__init__(backend, algorithm, custody, "rotate for its uses", None)
+
+    def live(self, service, options, latest):
+        service.serve(service.armed_tracer(*options))
+        self.key = service.WORN
+        self.prepare(service)
+        before = service.client.snapshot()
+        service.arm()
+        try:
+            for _ in range(service.USES):
+                service.client.sign(self.key, b"message")
+            service.wait(lambda: len(service.client.versions(self.key)) > len(before["keys"][self.key]),
+                         "keyd to rotate the key by itself")
+        except Died:
+            return before, False
+        except Fault as fault:
+            return before, fault
+        return before, True
 
 
 class OnVersions(OnMadeKey):
@@ -187,49 +218,58 @@ class Enrolment(Scenario):
             service.client.admin("RemovePeer" if self.who == "far" else "RemoveModule", self.who)
 
 
-class Backup(Scenario):
-    """keyd knows afterwards which backup is the latest one, and what it has given is whole."""
+class RevokeModule(Scenario):
+    """Its identity is revoked, and then it is removed."""
 
-    def __init__(self):
-        super().__init__("back up", "CreateBackup")
-        self.recovery = self.latest = None
+    MODULE = "guest"
+
+    def __init__(self, backend):
+        super().__init__("revoke a module", "RevokeModule", self.MODULE)
+        self.making = ("ed25519", "hardware" if backend == "hsm" else "sealed", backend)
 
     def prepare(self, service):
-        self.recovery = self.recovery or Recovery(service.root, "ec")
-
-    def all_arguments(self):
-        return [self.recovery.certificate.read_bytes()]
+        service.client.admin("GenerateKey", self.key, *self.making)
+        service.client.admin("EnrolModule", self.MODULE, self.key)
 
     def outcomes(self, before, now):
-        return [before]
+        revoked = with_state(before, self.key, "revoked")
+        return [before, revoked, changed(revoked, lambda snapshot: snapshot["enrolled"].pop(self.MODULE))]
 
     def clean_up(self, service):
-        latest = bytes(service.client.admin("CheckBackup", bytes(32), bytes(32))[1])
-        if self.answer is None:
-            # Of the one that was under way it may know, and has not given it out.
-            assert latest != b"" or self.latest is None, "the latest backup is forgotten"
-        else:
-            read = open_with(self.recovery.key, read_descriptor(self.answer[0]))
-            sealed = {key[0] for key in read["keys"] if key[2] == "sealed"}
-            active = {version["key"] for version in read["versions"] if version["state"] == 2}
-            held = {version["key"] for version in read["versions"] if version["id"] in read["secrets"]}
-            assert held == sealed & active and "steady-sealed" in held, (sealed, active, held)
-            assert read["id"] == latest == bytes(self.answer[1]), (read["id"], latest)
-        self.latest = latest
+        super().clean_up(service)
+        assert self.MODULE not in service.client.snapshot()["enrolled"], "it outlived its identity"
 
 
-class Seal(Scenario):
-    sealed = True
+class RevokePeer(Scenario):
+    """It is removed, and its key never comes back: each time it has another."""
+
+    PEER = "far"
+
+    def __init__(self):
+        super().__init__("revoke a peer", "RevokeModule", self.PEER)
+        self.spki = None
+
+    def prepare(self, service):
+        self.spki = ED25519_SPKI + bindings.crypto_sign_seed_keypair(os.urandom(32))[0]
+        service.client.admin("EnrolPeer", self.PEER, self.spki)
 
     def outcomes(self, before, now):
-        return [before]
+        def change(snapshot):
+            del snapshot["enrolled"][self.PEER]
+            snapshot["revoked"] = sorted([*snapshot["revoked"],
+                                          (hashlib.sha256(self.spki).hexdigest(), self.PEER, 0, "")])
+        return [before, changed(before, change)]
 
-
-class Unseal(Seal):
-    sealed = False
-
-    def lead_up(self, service):
-        service.client.admin("Seal")
+    def clean_up(self, service):
+        if self.PEER in service.client.snapshot()["enrolled"]:
+            service.client.admin("RemovePeer", self.PEER)
+            return
+        try:
+            service.client.admin("EnrolPeer", self.PEER, self.spki)
+        except Fault as fault:
+            assert fault.code == "Revoked", fault
+        else:
+            raise AssertionError("a peer's key that was revoked is enrolled again")
 
 
 class Start:
@@ -259,33 +299,3 @@ class Stop(Start):
         service.arm()
         service.keyd.send_signal(signal.SIGTERM)
         return latest, service.wait_end() == 0
-
-
-def scenarios(backend, identity):
-    hard = (backend, "ecdsa-p256", "hardware")
-    sealed = (backend, "ed25519", "sealed")
-    fingerprint = hashlib.sha256(PEER_SPKI).hexdigest()
-    guest = ("EnrolModule", "guest", identity)
-    far = ("EnrolPeer", "far", PEER_SPKI)
-    rotated, prepared = ("RotateKey",), ("PrepareKey",)
-    each_custody = [scenario for custody in (hard, sealed) for scenario in (
-        Generate(*custody), Addition(*custody, "rotate", "RotateKey"),
-        Destroy(*custody, "destroy", "DestroyKey", 0))]
-    return [*each_custody,
-            Prepare(*hard, "prepare", "PrepareKey"),
-            OnVersions(*hard, "activate", "ActivateKey", first=[prepared],
-                       states=[{1: "retiring", 2: "active"}]),
-            OnVersions(*hard, "rotate to the prepared version of", "RotateKey", first=[prepared],
-                       states=[{1: "retiring", 2: "active"}]),
-            OnVersions(*hard, "retire a version of", "RetireVersion", 1, first=[rotated],
-                       states=[{1: "retired"}]),
-            OnVersions(*hard, "destroy a version of", "DestroyKey", 1, first=[rotated],
-                       states=[{1: "revoked"}, {1: "destroyed"}]),
-            OnVersions(*sealed, "revoke a version of", "RevokeKey", 1, first=[rotated],
-                       states=[{1: "revoked"}]),
-            Revoke(*hard, "revoke", "RevokeKey", 0),
-            Enrolment("enrol a module", *guest[:2], identity, None, identity),
-            Enrolment("remove a module", "RemoveModule", "guest", identity, guest),
-            Enrolment("enrol a peer", *far[:2], fingerprint, None, PEER_SPKI),
-            Enrolment("remove a peer", "RemovePeer", "far", fingerprint, far),
-            Backup(), Seal("seal", "Seal"), Unseal("unseal", "Unseal"), Start(), Stop()]
