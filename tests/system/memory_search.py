@@ -28,10 +28,16 @@ def spellings(secret):
         yield from _base64(part, base64.urlsafe_b64encode)
 
 
-def without_empty_pages(data):
-    """What a core dump is made of for the most part says nothing, and takes minutes to search."""
-    pages = (data[at:at + PAGE] for at in range(0, len(data), PAGE))
-    return b"".join(page for page in pages if page.count(0) != len(page))
+def occupied(data, overlap):
+    """The runs of pages that are not empty, each with so many bytes of what is around it."""
+    begin = None
+    for at in range(0, len(data) + PAGE, PAGE):
+        page = data[at:at + PAGE]
+        if page.count(0) != len(page):
+            begin = at if begin is None else begin
+        elif begin is not None:
+            yield data[max(0, begin - overlap):at + overlap]
+            begin = None
 
 
 class Search:
@@ -48,8 +54,16 @@ class Search:
 
     def in_files(self, paths):
         """Name and path of each."""
-        return {(name, str(path)) for path in paths
-                for name in self.in_bytes(without_empty_pages(path.read_bytes()))}
+        return {(name, str(path)) for path in paths for piece in self.pieces(path)
+                for name in self.in_bytes(piece)}
+
+    def pieces(self, path):
+        """What is in a file, without pages that are empty: a core dump has little else."""
+        tail = b""
+        with open(path, "rb") as file:
+            while data := file.read(CHUNK):
+                yield from occupied(tail + data, self.overlap)
+                tail = data[-self.overlap:]
 
     def in_memory(self, pid):
         """Name and region of each, over all that can be read of the process's memory."""
@@ -82,10 +96,7 @@ class Region:
             except (OSError, ValueError, OverflowError):  # memfd_secret and the kernel's own
                 tail = b""
                 continue
-            if data.count(0) == len(data):
-                tail = b""
-                continue
-            yield tail + data
+            yield from occupied(tail + data, overlap)
             tail = data[-overlap:]
 
 

@@ -121,6 +121,7 @@ class LeakTest(unittest.TestCase):
 
     BACKEND, WRAPPER = "hsm", ()
     KEY, DERIVED = "made-1", "made-2"
+    SUBKEYS = {"store-mac", "wrapping", "transport", "audit", "backup", "token"}  # what keyd has while it is unsealed
 
     def setUp(self):
         # Nobody but keyd itself keeps a core dump from its working directory.
@@ -150,14 +151,20 @@ class LeakTest(unittest.TestCase):
         self.service.client.versions(self.KEY)  # puts the public key on the bus
         self.search = Search({**self.secrets, "public": self.spki[-32:]})
 
-    def learn_secrets(self):
+    def reveal(self):
+        """What the hardware gives out while no keyd runs."""
         shutil.copy(REVEAL, self.service.root)
         command = [str(self.service.root / REVEAL.name), str(self.service.root / "security.yaml"),
                    str(self.service.state)]
-        said = subprocess.run(as_user(KEYD_USER, command), env=self.service.environment(),
-                              check=True, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
+        return subprocess.run(as_user(KEYD_USER, command), env=self.service.environment(), check=False,
+                              capture_output=True, text=True, timeout=TIMEOUT)
+
+    def learn_secrets(self):
+        said = self.reveal()
+        self.assertEqual(said.returncode, 0, said.stderr)
         told = {name: bytes.fromhex(secret) for name, secret in map(str.split, said.stdout.splitlines())}
         salt = told.pop(f"salt-{self.DERIVED}")
+        self.assertLessEqual(self.SUBKEYS, set(told))
         self.assertEqual(told[f"seed-{self.DERIVED}"], derived_seed(told["master"], self.DERIVED, 1, salt))
         for name, secret in told.items():
             self.secrets[name] = secret
@@ -217,39 +224,90 @@ class LeakTest(unittest.TestCase):
     def assert_in_use(self, found):
         self.assertEqual(found, set())
 
-    def test_secrets_are_where_they_belong(self):
+    def assert_in_use_everywhere(self):
         self.assert_in_use(self.in_memory())
         self.assert_nothing_in_a_core_dump()
         self.assert_nothing_outside()
-        client = self.service.client
-        client.admin("RevokeKey", self.KEY, 0)
-        self.assertEqual(self.session.channel.wait_closed(), "Revoked")
-        client.admin("RevokeKey", self.DERIVED, 0)
-        kept = ("store-mac", "wrapping", "transport", "audit")
-        self.assertEqual(self.in_memory(but=kept), set(), "after revocation")
-        client.admin("Seal")
-        self.assertEqual(self.in_memory(), set(), "after the seal")
+
+    def assert_nowhere(self, when):
+        self.assertEqual(self.in_memory(), set(), when)
+        self.assert_nothing_in_a_core_dump()
+        self.assert_nothing_outside()
+
+    def end(self):
         self.service.drop_client()
         self.assertEqual(self.service.stop_keyd(), 0)
         self.assert_nothing_outside()
 
+    def test_secrets_are_where_they_belong(self):
+        self.assert_in_use_everywhere()
+        client = self.service.client
+        client.admin("RevokeKey", self.KEY, 0)
+        self.assertEqual(self.session.channel.wait_closed(), "Revoked")
+        client.admin("RevokeKey", self.DERIVED, 0)
+        self.assertEqual(self.in_memory(but=self.SUBKEYS), set(), "after revocation")
+        self.assert_nothing_in_a_core_dump()
+        client.admin("Seal")
+        self.assert_nowhere("after the seal")
+        self.end()
+
+    def test_a_seal_ends_what_is_in_use(self):
+        """A live session, unsealed keys, and all subkeys; nothing was revoked or closed before."""
+        self.assert_in_use(self.in_memory())
+        self.service.client.admin("Seal")
+        self.assert_nowhere("after the seal")
+        self.assertEqual(self.session.channel.wait_closed(), "Sealed")
+        self.end()
+
+    def test_zeroizing_all_ends_what_is_in_use_and_what_is_stored(self):
+        self.assert_in_use(self.in_memory())
+        self.service.client.admin("ZeroizeAll")
+        self.assert_nowhere("after zeroizing")
+        self.assertEqual(self.session.channel.wait_closed(), "Sealed")
+        self.end()
+        said = self.reveal()
+        self.assertEqual((said.returncode, said.stdout), (1, ""), "what is stored can still be opened")
+
     def assert_nothing_in_a_core_dump(self):
         """One that a debugger makes; keyd itself leaves none (below)."""
-        if not shutil.which("gcore"):
-            print("LOUD SKIP: no gcore here")
-            return
+        self.assertTrue(shutil.which("gcore"), "there is no gcore: install the package gdb")
         core = self.service.root / "core"
         subprocess.run(["gcore", "-o", core, str(self.service.keyd.pid)], check=True,
                        timeout=TIMEOUT, capture_output=True)
         dump = pathlib.Path(f"{core}.{self.service.keyd.pid}")
-        self.assertEqual({name for name, _ in self.search.in_files([dump])}, {"public"})
+        found = self.search.in_core_dump(dump)
         dump.unlink()
+        self.assertEqual({name for name, where in found if where == "memory"}, {"public"})
+
+    def cores(self):
+        return [path for path in self.service.state.iterdir() if "core" in path.name]
+
+    def how_it_ends(self, process):
+        """How the kernel says that an aborted process has ended: os.CLD_KILLED, or os.CLD_DUMPED with a core dump."""
+        ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        self.assertEqual(ended.si_status, signal.SIGABRT)
+        process.wait()
+        return ended.si_code
 
     def test_a_crash_leaves_no_core_dump(self):
+        """Where any other process of the same user would leave one."""
+        secret = os.urandom(32)
+        other = subprocess.Popen(
+            as_user(KEYD_USER, ["/usr/bin/python3", "-c", "import os, sys; planted = sys.stdin.read(); os.abort()"]),
+            stdin=subprocess.PIPE, cwd=self.service.state)
+        other.stdin.write(secret.hex().encode())
+        other.stdin.close()
+        if self.how_it_ends(other) != os.CLD_DUMPED:
+            self.skipTest("LOUD SKIP: this host keeps no core dump of anything (/proc/sys/kernel/core_pattern)")
+        if not pathlib.Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/")):
+            core, = self.cores()
+            self.assertEqual(Search({"planted": secret}).in_files([core]), {("planted", str(core))})
+            core.unlink()
         self.service.drop_client()
-        self.service.keyd.send_signal(signal.SIGABRT)
-        self.assertEqual(self.service.wait_end(), -signal.SIGABRT)
-        self.assertEqual([path for path in self.stored() if "core" in path.name], [])
+        keyd, self.service.keyd = self.service.keyd, None
+        keyd.send_signal(signal.SIGABRT)
+        self.assertEqual(self.how_it_ends(keyd), os.CLD_KILLED)
+        self.assertEqual(self.cores(), [])
         self.assert_nothing_outside()
 
 
@@ -261,8 +319,7 @@ class LockedPagesTest(LeakTest):
 
     def assert_in_use(self, found):
         self.assertEqual({hit for hit in found if not hit[1].is_for_secrets()}, set())
-        expected = self.session.in_use() | {"store-mac", "wrapping", "transport", "audit", f"seed-{self.KEY}",
-                                            f"seed-{self.DERIVED}"}
+        expected = self.session.in_use() | self.SUBKEYS | {f"seed-{self.KEY}", f"seed-{self.DERIVED}"}
         self.assertEqual({name for name, _ in found}, expected)
 
 
