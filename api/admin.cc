@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/bus_connection.h"
+#include "api/bus_values.h"
 #include "dbus/memfd.h"
 
 namespace keyward {
@@ -100,28 +101,19 @@ std::vector<SessionSummary> SessionsFromBus(AdminProxy& keyd) {
   return sessions;
 }
 
-PcrValues ValuesFromBus(const std::vector<sdbus::Struct<uint32_t, Bytes>>& rows) {
-  PcrValues values;
-  for (const auto& row : rows) {
-    const Bytes& value = row.get<1>();
-    PcrValue& kept = values[row.get<0>()];
-    std::ranges::copy_n(value.begin(), static_cast<ptrdiff_t>(std::min(value.size(), kept.size())),
-                        kept.begin());
-  }
-  return values;
-}
-
 template <class Answer>
 Result<Quote> QuoteFromBus(const Answer& answer) {
   const auto& [message, signature, values, key] = answer;
   KEYWARD_ASSIGN(PublicKey signed_by, PublicKey::FromSpki(key));
-  return Quote{message, signature, ValuesFromBus(values), std::move(signed_by)};
+  KEYWARD_ASSIGN(PcrValues pcrs, PcrValuesFromBus(values));
+  return Quote{message, signature, std::move(pcrs), std::move(signed_by)};
 }
 
 template <class Answer>
-PcrSummary PcrsFromBus(const Answer& answer) {
+Result<PcrSummary> PcrsFromBus(const Answer& answer) {
   const auto& [authority, values, policies] = answer;
-  PcrSummary summary{.authority = authority, .values = ValuesFromBus(values), .policies = {}};
+  PcrSummary summary{.authority = authority, .values = {}, .policies = {}};
+  KEYWARD_ASSIGN(summary.values, PcrValuesFromBus(values));
   for (const auto& row : policies) {
     summary.policies.push_back(
         {PcrsFromBits(row.template get<0>()).value_or(PcrSelection()), row.template get<1>()});
@@ -161,19 +153,12 @@ BackupCheck BackupCheckFromBus(const Answer& answer) {
   return check;
 }
 
-std::vector<RevocationSummary> RevocationsFromBus(AdminProxy& keyd) {
+template <class Row>
+Result<std::vector<RevocationSummary>> RevocationsFromBus(const std::vector<Row>& rows) {
   std::vector<RevocationSummary> revocations;
-  for (const auto& row : keyd.ListRevocations()) {
-    RevocationSummary& summary = revocations.emplace_back();
-    const Bytes& fingerprint = row.get<0>();
-    Fingerprint& kept = summary.revocation.fingerprint;
-    std::ranges::copy_n(fingerprint.begin(),
-                        static_cast<ptrdiff_t>(std::min(fingerprint.size(), kept.size())),
-                        kept.begin());
-    summary.revocation.name = row.get<1>();
-    summary.revocation.version = row.get<2>();
-    summary.revocation.at = WallTime(std::chrono::milliseconds(row.get<3>()));
-    summary.issuer = row.get<4>();
+  for (const Row& row : rows) {
+    KEYWARD_ASSIGN(Revocation revocation, RevocationFromBus(row));
+    revocations.push_back({std::move(revocation), row.template get<4>()});
   }
   return revocations;
 }
@@ -260,7 +245,8 @@ class BusAdminClient final : public AdminClient {
   }
 
   Result<std::vector<RevocationSummary>> ListRevocations() override {
-    return Ask(RevocationsFromBus);
+    KEYWARD_ASSIGN(const auto rows, Ask([](AdminProxy& keyd) { return keyd.ListRevocations(); }));
+    return RevocationsFromBus(rows);
   }
 
   Result<ExportedRevocations> ExportRevocations() override {
@@ -322,7 +308,9 @@ class BusAdminClient final : public AdminClient {
   }
 
   Result<PcrSummary> ShowPcrPolicies(const PcrSelection& also) override {
-    return Ask([&](AdminProxy& keyd) { return PcrsFromBus(keyd.ShowPcrPolicies(ToBits(also))); });
+    KEYWARD_ASSIGN(const auto answer,
+                   Ask([&](AdminProxy& keyd) { return keyd.ShowPcrPolicies(ToBits(also)); }));
+    return PcrsFromBus(answer);
   }
 
   Result<void> AddPcrPolicy(const SignedPcrPolicy& policy) override {

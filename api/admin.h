@@ -181,7 +181,8 @@ struct AuditFollowing {
 };
 
 // An interface, so that tools can be tested without a keyd. One thread at a time; calls block.
-// Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call.
+// Errors of every call: kUnreachable, kPermissionDenied (not an admin), and those said at the call;
+// kMalformed of one that gives PCRs or revocations (keyd is of another version).
 class AdminClient {
  public:
   static Result<std::unique_ptr<AdminClient>> Connect(const ConnectOptions& options = {});
@@ -192,8 +193,9 @@ class AdminClient {
   virtual Result<std::vector<KeySummary>> ListKeys() = 0;
   // Errors: kNotFound.
   virtual Result<KeyDetails> DescribeKey(const std::string& name) = 0;
-  // May take as long as the hardware does: an RSA key in a TPM, a minute. Errors: kInvalidArgument,
-  // kAlreadyExists, kNotSupported, and the custodian's.
+  // May take as long as the hardware does: an RSA key in a TPM, a minute. This, as every call, is
+  // waited for three minutes. Errors: kInvalidArgument, kAlreadyExists, kNotSupported, and the
+  // custodian's.
   virtual Result<PublicKey> GenerateKey(const KeyRequest& request) = 0;
   // Gives the number of the new active version. Errors: kNotFound, kRevoked, and the custodian's.
   virtual Result<uint32_t> RotateKey(const std::string& name) = 0;
