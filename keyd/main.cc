@@ -206,11 +206,12 @@ Result<void> Reseal(const Arguments& arguments) {
   return {};
 }
 
-// keyctl audit restart: no hardware is asked, and no log is opened.
+// keyctl audit restart: no hardware is asked, and no log is opened. Prints where the former log is.
 Result<void> RestartTheAudit(const Arguments& arguments) {
   KEYWARD_TRY(HardenProcess());
   KEYWARD_ASSIGN(const UniqueFd lock, LockDirectory(arguments.state));
-  KEYWARD_TRY(RestartAudit(arguments.state));
+  KEYWARD_ASSIGN(const std::filesystem::path former, RestartAudit(arguments.state));
+  fmt::print("{}\n", former.string());
   return {};
 }
 
@@ -257,14 +258,22 @@ int Main(int argc, char** argv) {
                  "make the master key in this custodian, and end; keyctl init does it")
       ->check(CLI::IsMember({"hsm", "tpm"}));
   app.add_option("--pcr-authority", arguments.pcr_authority,
-                 "with --init tpm: public key (PEM) of who signs PCR policies");
+                 "with --init tpm: public key (PEM) of who signs PCR policies")
+      ->needs("--init");
   app.add_flag("--adopt", arguments.adopt,
-               "with --init: take over a state.db that has no master key yet");
+               "with --init: take over a state.db that has no master key yet")
+      ->needs("--init");
   AddRecoveryOptions(app, arguments);
   app.add_flag("--restart-audit", arguments.restart_audit,
                "go on without an audit log that lacks records, and end; keyctl audit restart does "
                "it");
   app.set_version_flag("--version", kVersionText);
+  app.callback([&arguments] {
+    // Both seal what is in the backup, somewhere.
+    const std::string& step = arguments.backup_step;
+    if (step.empty() || step == "show" || !arguments.init_custodian.empty()) return;
+    throw CLI::RequiresError("--backup " + step, "--init");
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& wanted) {  // or asked for: --help, --version

@@ -57,6 +57,12 @@ class StartupTest(SystemTest):
         said = self.service.run_keyd("/nowhere", "--stat")
         self.assertEqual(said.returncode, 2)
         self.assertIn("--stat", said.stderr)
+        for lonely in (("--adopt",), ("--pcr-authority", "/dev/null"), ("--backup", "restore"),
+                       ("--backup", "rehearse"), ("--reseal", "move")):
+            with self.subTest(lonely):
+                said = self.service.run_keyd(None, *lonely)
+                self.assertEqual(said.returncode, 2, said.stderr)
+                self.assertIn("requires --init", said.stderr)
 
     def test_reload_keeps_the_old_policy_when_the_new_one_does_not_hold(self):
         frontend, _ = self.open_pair()
