@@ -2,6 +2,7 @@
 
 #include "core/encoding.h"
 #include "keyctl/backup_open.h"
+#include "keyctl/custodian_name.h"
 #include "keyctl/file.h"
 #include "keyctl/shell.h"
 #include "keyctl/table.h"
@@ -73,8 +74,7 @@ std::string Question(const BackupReport& report, const OpenArguments& wanted) {
   return fmt::format(
       "About to make a master key in the {}, and to restore the backup of '{}' made by service {} "
       "to {}. What was revoked after it was made comes back. Go on?",
-      wanted.custodian == "tpm" ? "TPM" : "HSM", Printable(report.host),
-      report.service.substr(0, 16), wanted.state);
+      Upper(wanted.custodian), Printable(report.host), report.service.substr(0, 16), wanted.state);
 }
 
 void PrintRestored(Shell& shell, const BackupReport& report, const OpenArguments& wanted) {

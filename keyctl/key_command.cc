@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/encoding.h"
+#include "keyctl/fingerprint.h"
 #include "keyctl/human.h"
 #include "keyctl/shell.h"
 #include "keyctl/table.h"
@@ -12,11 +13,6 @@ namespace keyward::keyctl {
 namespace {
 
 constexpr size_t kShownDigits = 16;  // of a fingerprint, in a table; --json has all
-
-std::string Fingerprint(const Bytes& spki) {
-  const Result<PublicKey> key = PublicKey::FromSpki(spki);
-  return key ? ToHex(key->Fingerprint()) : std::string();
-}
 
 std::string Pem(const Bytes& spki) {
   const Result<PublicKey> key = PublicKey::FromSpki(spki);
@@ -38,7 +34,7 @@ Json VersionJson(const VersionSummary& version) {
           {"activated", time(version.activated)},
           {"retire_at", time(version.retire_at)},
           {"signatures", version.uses},
-          {"fingerprint", Fingerprint(version.spki)},
+          {"fingerprint", FingerprintOf(version.spki)},
           {"public_key", Pem(version.spki)}};
 }
 
@@ -84,7 +80,7 @@ void PrintDetails(Shell& shell, const KeyDetails& key) {
   for (const VersionSummary& version : key.versions) {
     table.Add({std::to_string(version.number), Cell(version.state, ToneOfState(version.state)),
                Timestamp(version.created), version.retire_at ? Timestamp(*version.retire_at) : "",
-               std::to_string(version.uses), Fingerprint(version.spki).substr(0, kShownDigits)});
+               std::to_string(version.uses), FingerprintOf(version.spki).substr(0, kShownDigits)});
   }
   table.Print(shell.out(), shell.color());
 }

@@ -2,7 +2,9 @@
 
 #include "core/encoding.h"
 #include "core/public_key.h"
+#include "keyctl/custodian_name.h"
 #include "keyctl/file.h"
+#include "keyctl/fingerprint.h"
 #include "keyctl/human.h"
 #include "keyctl/shell.h"
 
@@ -18,8 +20,6 @@ struct SealArguments {
   std::string certificate;
 };
 
-const char* Upper(const std::string& custodian) { return custodian == "tpm" ? "TPM" : "HSM"; }
-
 // What keyd takes with the place of a second seal.
 Result<Bytes> MaterialOf(const SealArguments& wanted) {
   if (!wanted.certificate.empty()) {
@@ -34,9 +34,7 @@ Result<Bytes> MaterialOf(const SealArguments& wanted) {
 
 // SHA-256 in hex of whose the second seal is; "" where that is nobody's.
 std::string HolderOf(const SealsSummary& seals) {
-  if (seals.second == kRecovery) return ToHex(seals.holder);
-  const Result<PublicKey> authority = PublicKey::FromSpki(seals.holder);
-  return authority ? ToHex(authority->Fingerprint()) : std::string();
+  return seals.second == kRecovery ? ToHex(seals.holder) : FingerprintOf(seals.holder);
 }
 
 Json SecondJson(const SealsSummary& seals) {

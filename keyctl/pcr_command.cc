@@ -5,6 +5,7 @@
 
 #include "core/encoding.h"
 #include "keyctl/file.h"
+#include "keyctl/fingerprint.h"
 #include "keyctl/policy_signer.h"
 #include "keyctl/shell.h"
 #include "keyctl/table.h"
@@ -19,11 +20,6 @@ struct PcrArguments {
   std::string key_file;
   std::string values_file;
 };
-
-std::string Fingerprint(const Bytes& spki) {
-  const Result<PublicKey> key = PublicKey::FromSpki(spki);
-  return key ? ToHex(key->Fingerprint()) : std::string();
-}
 
 PcrValues Chosen(const PcrValues& values, const PcrSelection& pcrs) {
   PcrValues chosen;
@@ -47,14 +43,14 @@ Json SummaryJson(const PcrSummary& summary) {
                         {"digest", ToHex(policy.digest)},
                         {"holds", Holds(policy, summary.values)}});
   }
-  return {{"authority", Fingerprint(summary.authority)},
+  return {{"authority", FingerprintOf(summary.authority)},
           {"bank", "sha256"},
           {"values", values},
           {"policies", policies}};
 }
 
 void PrintSummary(Shell& shell, const PcrSummary& summary) {
-  shell.Say(fmt::format("Authority (SHA-256 of its key): {}\n", Fingerprint(summary.authority)));
+  shell.Say(fmt::format("Authority (SHA-256 of its key): {}\n", FingerprintOf(summary.authority)));
   Table values({"PCR", "VALUE (SHA-256 BANK)"});
   for (const auto& [pcr, value] : summary.values) values.Add({std::to_string(pcr), ToHex(value)});
   values.Print(shell.out(), shell.color());

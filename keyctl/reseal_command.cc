@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "keyctl/backup_open.h"
+#include "keyctl/custodian_name.h"
 #include "keyctl/human.h"
 #include "keyctl/secret_input.h"
 #include "keyctl/shell.h"
@@ -30,8 +31,6 @@ struct Report {
   std::string second;
   std::vector<std::string> leftovers;
 };
-
-const char* Upper(const std::string& custodian) { return custodian == "tpm" ? "TPM" : "HSM"; }
 
 Report ReportFrom(Json json) {
   Report report;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/encoding.h"
+#include "keyctl/custodian_name.h"
 #include "keyctl/progress_note.h"
 #include "keyctl/shell.h"
 
@@ -27,7 +28,7 @@ Result<ExitCode> Initialise(Shell& shell, const InitArguments& wanted) {
     shell.PrintJson({{"custodian", wanted.custodian}, {"state", wanted.state}});
   } else {
     shell.Say(fmt::format("The master key is made, in the {}. keyd can start now.",
-                          wanted.custodian == "tpm" ? "TPM" : "HSM"));
+                          Upper(wanted.custodian)));
   }
   return ExitCode::kOk;
 }
