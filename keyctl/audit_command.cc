@@ -14,8 +14,6 @@ namespace {
 
 using audit::Report;
 
-constexpr uint64_t kProgressEvery = 250'000;  // records
-
 struct VerifyArguments {
   std::string file;
   std::vector<std::string> keys;
@@ -118,13 +116,9 @@ Result<ExitCode> Verify(Shell& shell, const VerifyArguments& arguments) {
     KEYWARD_ASSIGN(keys, OwnAuditKeys(shell));
   }
   audit::Verifier verifier({.keys = keys, .head = head});
-  uint64_t told = 0;
   KEYWARD_TRY(ReadLog(shell, arguments.file, [&](std::string_view chunk) {
     verifier.Push(chunk);
-    if (verifier.lines() / kProgressEvery > told && !shell.json()) {
-      told = verifier.lines() / kProgressEvery;
-      shell.err() << fmt::format("{} records so far ...", verifier.lines()) << std::endl;
-    }
+    shell.TellSoFar(fmt::format("{} records", verifier.lines()));
     return true;
   }));
   const Report report = verifier.Finish();

@@ -49,6 +49,7 @@ Result<void> ReadOwnLog(Shell& shell, uint64_t record, const TakeChunk& take) {
 Result<void> ReadLog(Shell& shell, const std::string& path, const TakeChunk& take) {
   constexpr uint64_t kOldest = 0;
   if (path.empty()) return ReadOwnLog(shell, kOldest, take);
+  shell.BeginWait();
   return ReadChunks(path, shell.environment().in, take);
 }
 

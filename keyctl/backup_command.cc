@@ -62,9 +62,7 @@ Result<ExitCode> Create(Shell& shell, const CreateArguments& wanted) {
   // keyd takes what it has given out for the latest backup.
   KEYWARD_TRY(CheckOutput(wanted.output, wanted.force));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const CreatedBackup backup, WithNote(shell, "making the backup", [&] {
-                   return admin->CreateBackup(certificates);
-                 }));
+  KEYWARD_ASSIGN(const CreatedBackup backup, admin->CreateBackup(certificates));
   KEYWARD_TRY(WriteOutput(wanted.output, backup.der, wanted.force));
   PrintCreated(shell, wanted, backup);
   return ExitCode::kOk;
@@ -100,8 +98,7 @@ Result<ExitCode> Restore(Shell& shell, const OpenArguments& wanted) {
   KEYWARD_ASSIGN(const BackupReport found, opener.Run(shell, "show"));
   if (!shell.json()) PrintBackup(shell, found);
   if (!shell.Confirm(Question(found, wanted))) return ExitCode::kNotConfirmed;
-  KEYWARD_ASSIGN(const BackupReport restored,
-                 WithNote(shell, "restoring", [&] { return opener.Run(shell, "restore"); }));
+  KEYWARD_ASSIGN(const BackupReport restored, opener.Run(shell, "restore"));
   if (!restored.lost) return Fail(ErrorCode::kInternal, "keyd does not say what it has restored");
   PrintRestored(shell, restored, wanted);
   return ExitCode::kOk;

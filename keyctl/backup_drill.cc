@@ -121,9 +121,7 @@ Result<ExitCode> DrillHere(Shell& shell, const BackupOpener& opener) {
 }
 
 Result<ExitCode> DrillElsewhere(Shell& shell, const BackupOpener& opener) {
-  KEYWARD_ASSIGN(const BackupReport report, WithNote(shell, "sealing what is in the backup", [&] {
-                   return opener.Run(shell, "rehearse");
-                 }));
+  KEYWARD_ASSIGN(const BackupReport report, opener.Run(shell, "rehearse"));
   if (!report.lost) return Fail(ErrorCode::kInternal, "keyd does not say what it would restore");
   if (shell.json()) {
     shell.PrintJson({{"not_in_backup", CannotBeInItJson(report)}, {"backup", report.json}});

@@ -17,7 +17,7 @@ bool IsEncrypted(const SecretBytes& key) {
 Result<SecretBytes> PassphraseFor(Shell& shell, const SecretBytes& key, const std::string& file) {
   if (!file.empty()) return ReadSecretFile(file, kMaxPassphrase);
   if (!IsEncrypted(key)) return SecretBytes();
-  return shell.environment().ask_secret("Passphrase of the recovery key: ");
+  return shell.AskSecret("Passphrase of the recovery key: ");
 }
 
 }  // namespace
@@ -81,7 +81,7 @@ Result<BackupReport> BackupOpener::Run(Shell& shell, const std::string& step) co
     add("--init", arguments_.custodian);
     add("--pcr-authority", arguments_.pcr_authority);
   }
-  KEYWARD_ASSIGN(const std::string answer, shell.environment().run_keyd(call));
+  KEYWARD_ASSIGN(const std::string answer, shell.RunKeyd(call));
   return ParseBackupReport(answer);
 }
 

@@ -31,6 +31,8 @@ struct Environment {
   std::ostream& err;
   bool in_is_terminal;  // someone can answer a question
   bool color;           // on `out`
+  size_t err_columns;   // of the terminal that `err` is; 0: it is none, or cannot rewrite a line
+  std::chrono::milliseconds patience;  // before someone who waits is told why
   std::function<Result<std::unique_ptr<AdminClient>>()> connect;
   std::function<Result<void>(std::chrono::milliseconds)> wait_for_keyd;
   // What it has printed; see keyd_process.h.

@@ -150,8 +150,7 @@ Result<ExitCode> GenerateKey(Shell& shell, KeyRequest request) {
   if (request.custodian.empty() && request.custody != Name(Custody::kDerived)) {
     KEYWARD_ASSIGN(request.custodian, ChooseCustodian(*admin));
   }
-  KEYWARD_ASSIGN(const PublicKey key,
-                 WithNote(shell, "making the key", [&] { return admin->GenerateKey(request); }));
+  KEYWARD_ASSIGN(const PublicKey key, admin->GenerateKey(request));
   const std::string fingerprint = ToHex(key.Fingerprint());
   if (shell.json()) {
     shell.PrintJson({{"name", request.name},

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include "keyctl/progress_note.h"
 #include "keyctl/shell.h"
 #include "keyctl/version_number.h"
 
@@ -28,8 +27,7 @@ using VersionCall = Result<uint32_t> (AdminClient::*)(const std::string& name);
 Result<ExitCode> ChangeVersion(Shell& shell, const std::string& name, VersionCall call,
                                const char* told) {
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const uint32_t version,
-                 WithNote(shell, "changing the key", [&] { return (admin->*call)(name); }));
+  KEYWARD_ASSIGN(const uint32_t version, (admin->*call)(name));
   if (shell.json()) {
     shell.PrintJson({{"name", name}, {"version", version}});
   } else {

@@ -1,3 +1,4 @@
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -11,12 +12,22 @@
 
 namespace {
 
-// https://no-color.org; terminals that are not up to it say "dumb".
+// Whether the descriptor is a terminal that does more than print; others say "dumb".
+bool IsAbleTerminal(int fd) {
+  const char* terminal = std::getenv("TERM");
+  return isatty(fd) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
+}
+
+// https://no-color.org
 bool WantsColor() {
   const char* no_color = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  return (no_color == nullptr || *no_color == '\0') && isatty(STDOUT_FILENO) == 1 &&
-         terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
+  return (no_color == nullptr || *no_color == '\0') && IsAbleTerminal(STDOUT_FILENO);
+}
+
+size_t ErrorColumns() {
+  winsize size{};
+  if (!IsAbleTerminal(STDERR_FILENO) || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
 }
 
 }  // namespace
@@ -31,6 +42,8 @@ int main(int argc, char** argv) {
       .err = std::cerr,
       .in_is_terminal = isatty(STDIN_FILENO) == 1,
       .color = WantsColor(),
+      .err_columns = ErrorColumns(),
+      .patience = std::chrono::seconds(1),
       .connect = [] { return AdminClient::Connect(); },
       .wait_for_keyd = [](std::chrono::milliseconds patience) { return WaitForKeyd({}, patience); },
       .run_keyd = keyctl::RunKeyd,

@@ -97,8 +97,7 @@ Result<ExitCode> Make(Shell& shell, const SealArguments& wanted) {
   KEYWARD_ASSIGN(const Bytes material, MaterialOf(wanted));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   const std::string place = wanted.custodian.empty() ? kRecovery : wanted.custodian;
-  KEYWARD_TRY(WithNote(shell, "sealing the master key once more",
-                       [&] { return admin->MakeSecondSeal(place, material); }));
+  KEYWARD_TRY(admin->MakeSecondSeal(place, material));
   return PrintSeals(shell, *admin);
 }
 

@@ -84,7 +84,7 @@ Result<Report> Run(Shell& shell, const ResealArguments& wanted, const RecoverySe
     call.descriptors.push_back(passphrase.get());
     add("--passphrase-fd", "4");
   }
-  KEYWARD_ASSIGN(const std::string answer, shell.environment().run_keyd(call));
+  KEYWARD_ASSIGN(const std::string answer, shell.RunKeyd(call));
   return Parse(answer);
 }
 
@@ -135,12 +135,10 @@ Result<ExitCode> Reseal(Shell& shell, const ResealArguments& wanted) {
   if (!wanted.key_file.empty()) {
     KEYWARD_ASSIGN(secrets, ReadRecoverySecrets(shell, wanted.key_file, wanted.passphrase_file));
   }
-  KEYWARD_ASSIGN(const Report found, WithNote(shell, "opening the second seal",
-                                              [&] { return Run(shell, wanted, secrets, "show"); }));
+  KEYWARD_ASSIGN(const Report found, Run(shell, wanted, secrets, "show"));
   if (!shell.json()) PrintFound(shell, found);
   if (!shell.Confirm(Question(found, wanted))) return ExitCode::kNotConfirmed;
-  KEYWARD_ASSIGN(const Report moved, WithNote(shell, "moving the master key",
-                                              [&] { return Run(shell, wanted, secrets, "move"); }));
+  KEYWARD_ASSIGN(const Report moved, Run(shell, wanted, secrets, "move"));
   PrintMoved(shell, moved, wanted);
   return ExitCode::kOk;
 }

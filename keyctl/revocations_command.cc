@@ -58,8 +58,7 @@ Result<ExitCode> Export(Shell& shell, const Arguments& arguments) {
   constexpr bool kReplace = true;  // a list is exported again and again
   KEYWARD_TRY(CheckOutput(arguments.export_to, kReplace));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
-  KEYWARD_ASSIGN(const ExportedRevocations exported,
-                 WithNote(shell, "signing the list", [&] { return admin->ExportRevocations(); }));
+  KEYWARD_ASSIGN(const ExportedRevocations exported, admin->ExportRevocations());
   KEYWARD_ASSIGN(const RevocationList list, ReadRevocationList(exported.list, exported.signer));
   KEYWARD_TRY(WriteOutput(arguments.export_to, AsBytes(exported.list), kReplace));
   if (shell.json()) {

@@ -2,7 +2,6 @@
 
 #include "core/encoding.h"
 #include "keyctl/custodian_name.h"
-#include "keyctl/progress_note.h"
 #include "keyctl/shell.h"
 
 namespace keyward::keyctl {
@@ -23,7 +22,7 @@ Result<ExitCode> Initialise(Shell& shell, const InitArguments& wanted) {
     arguments.insert(arguments.end(), {"--pcr-authority", wanted.pcr_authority});
   }
   if (wanted.adopt) arguments.emplace_back("--adopt");
-  KEYWARD_TRY(shell.environment().run_keyd({arguments, wanted.state, {}}));
+  KEYWARD_TRY(shell.RunKeyd({arguments, wanted.state, {}}));
   if (shell.json()) {
     shell.PrintJson({{"custodian", wanted.custodian}, {"state", wanted.state}});
   } else {

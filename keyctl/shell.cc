@@ -110,7 +110,15 @@ void Shell::Bind(CLI::App& command, Describe describe, Run run) {
 }
 
 ExitCode Shell::RunChosen() {
+  if (!json_) {
+    note_.emplace(environment_.err, environment_.clock,
+                  ProgressNote::Options{.doing = describe_(),
+                                        .columns = environment_.err_columns,
+                                        .patience = environment_.patience});
+    note_->Resume();
+  }
   const Result<ExitCode> done = run_(*this);
+  note_.reset();
   if (done) return *done;
   const Error& error = done.error();
   return Report(
@@ -123,10 +131,45 @@ ExitCode Shell::RefuseUsage(const CLI::App& command, const std::string& why) {
 }
 
 Result<AdminClient*> Shell::Admin() {
+  BeginWait();
   if (!admin_) {
     KEYWARD_ASSIGN(admin_, environment_.connect());
   }
   return admin_.get();
+}
+
+Result<std::string> Shell::RunKeyd(const KeydCall& call) {
+  BeginWait();
+  return environment_.run_keyd(call);
+}
+
+Result<SecretBytes> Shell::AskSecret(const std::string& question) {
+  EndWait();
+  Result<SecretBytes> secret = environment_.ask_secret(question);
+  BeginWait();
+  return secret;
+}
+
+void Shell::BeginWait() {
+  if (note_) note_->Resume();
+}
+
+void Shell::EndWait() {
+  if (note_) note_->Pause();
+}
+
+void Shell::TellSoFar(std::string what) {
+  if (note_) note_->SoFar(std::move(what));
+}
+
+std::ostream& Shell::out() {
+  EndWait();
+  return environment_.out;
+}
+
+std::ostream& Shell::err() {
+  EndWait();
+  return environment_.err;
 }
 
 bool Shell::Confirm(const std::string& question) {
@@ -141,7 +184,10 @@ bool Shell::Confirm(const std::string& question) {
   std::string answer;
   std::getline(environment_.in, answer);
   std::ranges::transform(answer, answer.begin(), [](unsigned char c) { return std::tolower(c); });
-  if (answer == "y" || answer == "yes") return true;
+  if (answer == "y" || answer == "yes") {
+    BeginWait();
+    return true;
+  }
   err() << "Nothing was done.\n";
   return false;
 }

@@ -1,8 +1,6 @@
 // What every command of keyctl shares: its options, its answers, and the way it fails.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -31,21 +29,34 @@ class Shell {
   // Gives `command` --yes, for Confirm.
   void AddYes(CLI::App& command);
   void AddJson(CLI::App& command);
-  // Does what the command line chose. Failures are told on the error stream.
+  // Does what the command line chose, with a note for someone who waits. Failures are told on the
+  // error stream.
   ExitCode RunChosen();
   // Tells what is wrong with the command line, which was understood as far as `command`.
   ExitCode RefuseUsage(const CLI::App& command, const std::string& why);
 
-  // Errors: those of AdminClient::Connect.
+  // To ask keyd for something, which may take long. Errors: those of AdminClient::Connect.
   Result<AdminClient*> Admin();
+  // As the environment's, which may take long.
+  Result<std::string> RunKeyd(const KeydCall& call);
+  Result<SecretBytes> AskSecret(const std::string& question);
   // Asks, unless --yes was given. False when the answer is no, or when nobody can be asked; either
   // is told.
   bool Confirm(const std::string& question);
 
+  // What follows may take long: someone who waits is told so, until something is written. There
+  // is no note with --json. Runs already when the command begins, and after all of the above.
+  void BeginWait();
+  // Nothing is written until BeginWait but by the caller.
+  void EndWait();
+  // How far it has come: "1000 records".
+  void TellSoFar(std::string what);
+
   bool json() const { return json_; }
   bool color() const { return environment_.color; }
-  std::ostream& out() { return environment_.out; }
-  std::ostream& err() { return environment_.err; }
+  // To be written to at once: either ends the wait.
+  std::ostream& out();
+  std::ostream& err();
   Environment& environment() { return environment_; }
   void PrintJson(const Json& value);
   // A sentence for people; nothing with --json.
@@ -63,6 +74,7 @@ class Shell {
   ExitCode Report(const Failure& failure);
 
   Environment& environment_;
+  std::optional<ProgressNote> note_;
   std::unique_ptr<AdminClient> admin_;
   const CLI::App* chosen_ = nullptr;
   Describe describe_;
@@ -70,15 +82,6 @@ class Shell {
   bool json_ = false;
   bool yes_ = false;
 };
-
-// Runs `call` with a note for someone who waits. A failure leaves the note's thread joined before
-// anything else is written.
-template <class Call>
-auto WithNote(Shell& shell, const char* doing, Call&& call) {
-  const ProgressNote note(
-      shell.err(), fmt::format("keyctl: {}; the hardware takes its time, up to a minute", doing));
-  return call();
-}
 
 // "1 session ended", "2 sessions ended"
 std::string SessionsEnded(uint32_t count);

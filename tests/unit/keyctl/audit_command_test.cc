@@ -117,15 +117,6 @@ TEST_F(AuditCommandTest, VerifyRefusesArgumentsThatAreNone) {
   }
 }
 
-TEST_F(AuditCommandTest, VerifyTellsHowFarItIs) {
-  std::string text;
-  for (int i = 0; i < 250'001; ++i) text += '\n';
-  in_.str(text);
-  EXPECT_EQ(Run({"audit", "verify", "-"}), ExitCode::kFailure);
-  EXPECT_THAT(err_.str(), StartsWith("2"));
-  EXPECT_THAT(err_.str(), HasSubstr(" records so far ...\n"));
-}
-
 TEST_F(AuditCommandTest, ShowIsATable) {
   EXPECT_EQ(Run({"audit", "show", path_}), ExitCode::kOk);
   EXPECT_THAT(out_.str(), StartsWith("TIME                          SEQ  EVENT             CALLER  "

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -14,6 +15,7 @@
 #include "tests/support/matchers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/keyctl/fake_admin.h"
+#include "tests/unit/keyctl/noticed_stream.h"
 
 namespace keyward::testing_support {
 
@@ -53,16 +55,21 @@ class KeyctlTest : public ::testing::Test {
         .err = err_,
         .in_is_terminal = terminal_,
         .color = color_,
+        .err_columns = 0,
+        .patience = patience_,
         .connect = [this]() -> Result<std::unique_ptr<AdminClient>> {
+          waits_();
           if (connect_error_) return Fail(*connect_error_);
           return std::make_unique<FakeAdmin>(keyd_);
         },
         .wait_for_keyd =
             [this](std::chrono::milliseconds patience) {
+              waits_();
               waited_ = patience;
               return Result<void>();
             },
         .run_keyd = [this](const keyctl::KeydCall& call) -> Result<std::string> {
+          waits_();
           keyd_run_ = call.arguments;
           keyd_run_.push_back("in " + call.state_directory);
           given_ = testing_support::ContentsOf(call.descriptors);
@@ -85,6 +92,8 @@ class KeyctlTest : public ::testing::Test {
   std::optional<Error> connect_error_;
   bool terminal_ = false;
   bool color_ = false;
+  std::chrono::milliseconds patience_ = std::chrono::hours(1);
+  std::function<void()> waits_ = [] {};  // while keyd is waited for
   std::chrono::milliseconds waited_{};
   std::vector<std::string> keyd_run_;  // what a keyd was run with
   std::optional<Error> keyd_error_;
@@ -94,7 +103,7 @@ class KeyctlTest : public ::testing::Test {
   std::string typed_ = "typed";
   std::istringstream in_;
   std::ostringstream out_;
-  std::ostringstream err_;
+  NoticedStream err_;
   OnlyRoot names_;
   FakeClock clock_;
 };

@@ -3,7 +3,6 @@
 #include <sstream>
 
 #include "keyctl/human.h"
-#include "keyctl/progress_note.h"
 #include "keyctl/table.h"
 #include "tests/unit/keyctl/keyctl_fixture.h"
 
@@ -155,46 +154,6 @@ TEST(HumanTest, DurationsHaveTwoUnits) {
 
 TEST(HumanTest, TimestampsAreUtc) {
   EXPECT_EQ(Timestamp(WallTime(std::chrono::seconds(1'750'000'000))), "2025-06-15T15:06:40Z");
-}
-
-// Blocks a writer until it was written to.
-class NoticedBuffer : public std::stringbuf {
- public:
-  void WaitForSync() {
-    std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return synced_; });
-  }
-
- protected:
-  int sync() override {
-    const std::lock_guard lock(mutex_);
-    synced_ = true;
-    wake_.notify_all();
-    return 0;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool synced_ = false;
-};
-
-TEST(ProgressNoteTest, SpeaksUpWhenItTakesLong) {
-  NoticedBuffer buffer;
-  std::ostream out(&buffer);
-  {
-    const ProgressNote note(out, "still at it", std::chrono::milliseconds(0));
-    buffer.WaitForSync();
-  }
-  EXPECT_EQ(buffer.str(), "still at it\n");
-}
-
-TEST(ProgressNoteTest, KeepsQuietWhenItIsQuick) {
-  std::ostringstream out;
-  {
-    const ProgressNote note(out, "still at it", std::chrono::hours(1));
-  }
-  EXPECT_THAT(out.str(), IsEmpty());
 }
 
 }  // namespace
