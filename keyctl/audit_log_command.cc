@@ -1,13 +1,12 @@
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
-#include "core/unique_fd.h"
 #include "keyctl/audit_source.h"
+#include "keyctl/file.h"
 #include "keyctl/shell.h"
 
 namespace keyward::keyctl {
@@ -89,52 +88,13 @@ struct ExportArguments {
   bool unsigned_end = false;
 };
 
-std::unexpected<Error> CannotWrite(const std::string& path) {
-  const ErrorCode code = errno == EEXIST ? ErrorCode::kAlreadyExists : ErrorCode::kIo;
-  return Fail(code, fmt::format("'{}' cannot be written: {}", path, std::strerror(errno)));
-}
-
-// A new file that is there whole, or not at all.
-class ExportFile {
- public:
-  static Result<ExportFile> Create(const std::string& path) {
-    UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!file) return CannotWrite(path);
-    return ExportFile(path, std::move(file));
-  }
-  ~ExportFile() {
-    if (file_) unlink(path_.c_str());
-  }
-  ExportFile(ExportFile&&) noexcept = default;
-  ExportFile& operator=(ExportFile&&) = delete;
-
-  Result<void> Write(std::string_view chunk) {
-    while (!chunk.empty()) {
-      const ssize_t put = write(file_.get(), chunk.data(), chunk.size());
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return CannotWrite(path_);
-      chunk.remove_prefix(static_cast<size_t>(put));
-    }
-    return {};
-  }
-  Result<void> Finish() {
-    if (fsync(file_.get()) != 0) return CannotWrite(path_);
-    file_.Reset();
-    return {};
-  }
-
- private:
-  ExportFile(std::string path, UniqueFd file) : path_(std::move(path)), file_(std::move(file)) {}
-
-  std::string path_;
-  UniqueFd file_;
-};
+constexpr bool kReplace = false;
 
 Result<void> ExportTo(Shell& shell, const std::string& path) {
-  KEYWARD_ASSIGN(ExportFile file, ExportFile::Create(path));
+  KEYWARD_ASSIGN(OutputFile file, OutputFile::Create(path, kReplace));
   Result<void> written;
   KEYWARD_TRY(ReadLog(shell, "", [&](std::string_view chunk) {
-    written = file.Write(chunk);
+    written = file.Write(AsBytes(chunk));
     return written.has_value();
   }));
   KEYWARD_TRY(written);
@@ -142,6 +102,7 @@ Result<void> ExportTo(Shell& shell, const std::string& path) {
 }
 
 Result<ExitCode> Export(Shell& shell, const ExportArguments& arguments) {
+  if (!arguments.to.empty()) KEYWARD_TRY(CheckOutput(arguments.to, kReplace));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   if (!arguments.unsigned_end) KEYWARD_TRY(admin->SignAudit());
   if (arguments.to.empty()) {
@@ -210,12 +171,16 @@ Result<ExitCode> Restart(Shell& shell, const std::string& state) {
                      "and the next one tells that records may be lost. Go on?")) {
     return ExitCode::kNotConfirmed;
   }
-  KEYWARD_TRY(shell.environment().run_keyd({{"--state", state, "--restart-audit"}, state, {}}));
+  KEYWARD_ASSIGN(std::string former,
+                 shell.RunKeyd({{"--state", state, "--restart-audit"}, state, {}}));
+  former.erase(std::min(former.find('\n'), former.size()));  // keyd prints a line
   if (shell.json()) {
-    shell.PrintJson({{"restarted", true}, {"state", state}});
+    shell.PrintJson({{"restarted", true},
+                     {"state", state},
+                     {"former", former.empty() ? Json() : Json(former)}});
   } else {
-    shell.Say("The next start of keyd begins another audit log. The former one is in " + state +
-              ", as audit-former-1 or a later number.");
+    shell.Say("The next start of keyd begins another audit log.");
+    shell.Say(former.empty() ? "There is no former one." : "The former one is " + former + ".");
   }
   return ExitCode::kOk;
 }

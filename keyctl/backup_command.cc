@@ -57,10 +57,16 @@ void PrintCreated(Shell& shell, const CreateArguments& wanted, const CreatedBack
   shell.Say("Prove that it opens: keyctl backup drill " + wanted.output + " --key RECOVERY-KEY");
 }
 
+Result<void> CheckBackupOutput(const CreateArguments& wanted) {
+  Result<void> checked = CheckOutput(wanted.output, wanted.force);
+  if (checked || checked.error().code() != ErrorCode::kAlreadyExists) return checked;
+  return Fail(ErrorCode::kAlreadyExists, checked.error().message() + "; --force replaces it");
+}
+
 Result<ExitCode> Create(Shell& shell, const CreateArguments& wanted) {
   KEYWARD_ASSIGN(const std::string certificates, ReadCertificates(wanted.certificates));
   // keyd takes what it has given out for the latest backup.
-  KEYWARD_TRY(CheckOutput(wanted.output, wanted.force));
+  KEYWARD_TRY(CheckBackupOutput(wanted));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_ASSIGN(const CreatedBackup backup, admin->CreateBackup(certificates));
   KEYWARD_TRY(WriteOutput(wanted.output, backup.der, wanted.force));

@@ -7,10 +7,10 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-
-#include "core/file.h"
 
 namespace keyward::keyctl {
 namespace {
@@ -22,6 +22,10 @@ std::unexpected<Error> FileError(int error) {
   }
   if (error == EISDIR) return Fail(ErrorCode::kInvalidArgument, "that is a directory");
   return Fail(ErrorCode::kIo, std::string("the file cannot be read: ") + std::strerror(error));
+}
+
+std::string FolderOf(const std::string& path) {
+  return std::filesystem::absolute(path).parent_path().string();
 }
 
 constexpr size_t kChunk = 65536;
@@ -82,29 +86,60 @@ Result<void> CheckOutput(const std::string& path, bool replace) {
   if (there && !S_ISREG(info.st_mode)) {
     return refuse(ErrorCode::kInvalidArgument, "it is no regular file");
   }
-  if (there && !replace)
-    return refuse(ErrorCode::kAlreadyExists, "there is such a file; --force replaces it");
-  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+  if (there && !replace) return refuse(ErrorCode::kAlreadyExists, "there is such a file");
+  const std::string folder = FolderOf(path);
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     return refuse(ErrorCode::kInvalidArgument, std::strerror(errno));
   }
   return {};
 }
 
-Result<void> WriteOutput(const std::string& path, ByteView contents, bool replace) {
+Result<OutputFile> OutputFile::Create(const std::string& path, bool replace) {
   KEYWARD_TRY(CheckOutput(path, replace));
-  Result<bool> written = true;
-  if (!replace) {
-    written = CreateFile(path, contents);
-  } else if (const Result<void> replaced = ReplaceFile(path, contents); !replaced) {
-    written = Fail(replaced.error());
+  std::string draft = path + ".draft.XXXXXX";
+  UniqueFd file(mkostemp(draft.data(), O_CLOEXEC));  // mode 0600
+  OutputFile output(path, std::move(draft), std::move(file), replace);
+  if (!output.file_) return output.Failed();
+  return output;
+}
+
+OutputFile::~OutputFile() {
+  if (file_) unlink(draft_.c_str());
+}
+
+std::unexpected<Error> OutputFile::Failed() const {
+  return Fail(ErrorCode::kIo,
+              fmt::format("'{}' cannot be written: {}", path_, std::strerror(errno)));
+}
+
+Result<void> OutputFile::Write(ByteView part) {
+  while (!part.empty()) {
+    const ssize_t put = write(file_.get(), part.data(), part.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return Failed();
+    part = part.subspan(static_cast<size_t>(put));
   }
-  if (!written) {
-    return Fail(ErrorCode::kIo,
-                fmt::format("'{}' cannot be written ({})", path, written.error().cause()));
+  return {};
+}
+
+Result<void> OutputFile::Finish() {
+  if (fsync(file_.get()) != 0) return Failed();
+  const unsigned flags = replace_ ? 0 : RENAME_NOREPLACE;
+  if (renameat2(AT_FDCWD, draft_.c_str(), AT_FDCWD, path_.c_str(), flags) != 0) {
+    if (errno != EEXIST) return Failed();
+    return Fail(ErrorCode::kAlreadyExists, fmt::format("'{}' was made by somebody else", path_));
   }
-  if (*written) return {};
-  return Fail(ErrorCode::kAlreadyExists, fmt::format("'{}' was made by somebody else", path));
+  file_.Reset();
+  const std::string folder = FolderOf(path_);
+  const UniqueFd named(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!named || fsync(named.get()) != 0) return Failed();
+  return {};
+}
+
+Result<void> WriteOutput(const std::string& path, ByteView contents, bool replace) {
+  KEYWARD_ASSIGN(OutputFile file, OutputFile::Create(path, replace));
+  KEYWARD_TRY(file.Write(contents));
+  return file.Finish();
 }
 
 }  // namespace keyward::keyctl

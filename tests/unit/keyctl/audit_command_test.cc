@@ -16,6 +16,12 @@ using testing_support::SomeKey;
 using testing_support::TempDir;
 using testing_support::TemporaryFile;
 
+std::string TextOf(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
 // A log of four records without a checkpoint.
 class AuditCommandTest : public KeyctlTest {
  protected:
@@ -29,9 +35,7 @@ class AuditCommandTest : public KeyctlTest {
                      ErrorCode::kPermissionDenied));
     head_ = "4:" + ToHex(log->head().hash);
     path_ = folder_.File("audit-00000000000000000001.jsonl");
-    std::ostringstream text;
-    text << std::ifstream(path_).rdbuf();
-    text_ = text.str();
+    text_ = TextOf(path_);
   }
 
   static Result<void> Append(audit::Log& log, audit::EventKind kind, const std::string& module,
@@ -229,9 +233,7 @@ TEST_F(OwnAuditLogTest, TailFollowsUntilTheLogIsClosed) {
 TEST_F(OwnAuditLogTest, ExportSignsThenWritesAllOfItToANewFile) {
   const std::string to = folder_.File("exported");
   EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kOk);
-  std::ostringstream written;
-  written << std::ifstream(to).rdbuf();
-  EXPECT_EQ(written.str(), text_);
+  EXPECT_EQ(TextOf(to), text_);
   EXPECT_THAT(keyd_.calls, ::testing::ElementsAre("SignAudit", "ReadAudit 0", "ReadAudit 3"));
   EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kAlreadyExists);
   EXPECT_EQ(Run({"audit", "export", "--unsigned"}), ExitCode::kOk);
@@ -243,6 +245,22 @@ TEST_F(OwnAuditLogTest, AnExportThatFailsLeavesNoFile) {
   const std::string to = folder_.File("exported");
   EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kNotFound);
   EXPECT_FALSE(std::filesystem::exists(to));
+}
+
+TEST_F(OwnAuditLogTest, AnExportHasItsNameOnlyWhenItIsWhole) {
+  const std::string to = folder_.File("exported");
+  keyd_.during_read = [&] { EXPECT_FALSE(std::filesystem::exists(to)); };
+  EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kOk);
+  EXPECT_TRUE(std::filesystem::exists(to));
+}
+
+TEST_F(OwnAuditLogTest, AnExportReplacesNoFileThatWasMadeMeanwhile) {
+  const TempDir folder;
+  const std::string to = folder.File("exported");
+  keyd_.during_read = [&] { std::ofstream(to) << "another's"; };
+  EXPECT_EQ(Run({"audit", "export", "--to", to}), ExitCode::kAlreadyExists);
+  EXPECT_EQ(TextOf(to), "another's");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);  // no draft
 }
 
 TEST_F(OwnAuditLogTest, ShowAndVerifyReadItWithoutAFile) {
@@ -269,8 +287,18 @@ TEST_F(OwnAuditLogTest, SignTellsHowFarTheSignatureReaches) {
 
 TEST_F(OwnAuditLogTest, RestartAsksAndHasKeydDoIt) {
   EXPECT_EQ(Run({"audit", "restart"}), ExitCode::kNotConfirmed);
+  keyd_answer_ = "/s/audit-former-2\n";
   EXPECT_EQ(Run({"audit", "restart", "--state", "/s", "--yes"}), ExitCode::kOk);
   EXPECT_THAT(keyd_run_, ::testing::ElementsAre("--state", "/s", "--restart-audit", "in /s"));
+  EXPECT_THAT(out_.str(), EndsWith("\nThe former one is /s/audit-former-2.\n"));
+}
+
+TEST_F(OwnAuditLogTest, RestartTellsWhenThereWasNoLog) {
+  keyd_answer_ = "\n";
+  EXPECT_EQ(Run({"audit", "restart", "--state", "/s", "--yes"}), ExitCode::kOk);
+  EXPECT_THAT(out_.str(), EndsWith("\nThere is no former one.\n"));
+  EXPECT_EQ(Run({"audit", "restart", "--state", "/s", "--yes", "--json"}), ExitCode::kOk);
+  EXPECT_EQ(OutJson().at("former"), nullptr);
 }
 
 TEST_F(OwnAuditLogTest, TheStatusTellsWhatIsWrong) {

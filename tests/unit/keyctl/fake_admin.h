@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ class FakeAdmin final : public AdminClient {
     SealsSummary seals;
     std::optional<Error> seals_error;       // for ShowSeals alone
     std::map<uint64_t, std::string> audit;  // parts of the log, by their first record
+    std::function<void()> during_read;      // of a part
     bool audit_gap = false;                 // parts were removed between two readings
     std::string followed;                   // what comes after them
     std::vector<std::string> calls;         // "RevokeKey frontend all"
@@ -154,6 +156,7 @@ class FakeAdmin final : public AdminClient {
   Result<void> Unseal() override { return Answer("Unseal"); }
   // Parts of the log, one after the other; the records of a part begin with its key.
   Result<AuditPart> ReadAudit(uint64_t record) override {
+    if (state_.during_read) state_.during_read();
     KEYWARD_TRY(Answer("ReadAudit " + std::to_string(record)));
     if (state_.audit.empty()) return Fail(ErrorCode::kSealed, "there is no audit log");
     auto part = state_.audit.upper_bound(record);
