@@ -97,8 +97,21 @@ Result<PcrValues> ValuesToSign(Shell& shell, const PcrArguments& arguments) {
   return Fail(ErrorCode::kInvalidArgument, "there is no value for one of these PCRs");
 }
 
+Result<std::string> Question(const PcrValues& values) {
+  KEYWARD_ASSIGN(const auto digest, DigestOfPcrPolicy(values));
+  std::vector<uint32_t> pcrs;
+  for (const auto& [pcr, value] : values) pcrs.push_back(pcr);
+  return fmt::format(
+      "About to sign the state {} of PCRs {}, in which the TPM then releases the master key: a "
+      "signature cannot be withdrawn. Go on?",
+      ToHex(digest), fmt::join(pcrs, ","));
+}
+
 Result<ExitCode> Sign(Shell& shell, const PcrArguments& arguments) {
   KEYWARD_ASSIGN(const PcrValues values, ValuesToSign(shell, arguments));
+  KEYWARD_ASSIGN(const std::string question, Question(values));
+  if (!shell.Confirm(question)) return ExitCode::kNotConfirmed;
+  shell.EndWait();  // the key's passphrase may be asked for
   KEYWARD_ASSIGN(const SignedPcrPolicy policy, SignPcrPolicy(values, arguments.key_file));
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_TRY(admin->AddPcrPolicy(policy));
@@ -122,7 +135,10 @@ void AddPcrCommands(CLI::App& policy_app, Shell& shell) {
   pcr->require_subcommand(1);
   pcr->footer(
       "A TPM releases the master key only while its PCRs are in a state that the authority has\n"
-      "signed. After an update of firmware or boot loader it takes a new signature, no new key.");
+      "signed. After an update of firmware or boot loader it takes a new signature, no new key.\n\n"
+      "Examples:\n"
+      "  keyctl policy pcr show\n"
+      "  keyctl policy pcr sign --key pcr-authority.pem --pcrs 0,2,7");
   const auto arguments = std::make_shared<PcrArguments>();
   CLI::App* show = pcr->add_subcommand("show", "Show the PCRs of now and the signed states");
   show->footer("Examples:\n  keyctl policy pcr show\n  keyctl policy pcr show --pcrs 0,2,4,7");
@@ -132,10 +148,11 @@ void AddPcrCommands(CLI::App& policy_app, Shell& shell) {
       [arguments](Shell& self) { return Show(self, *arguments); });
   CLI::App* sign = pcr->add_subcommand("sign", "Sign a state, and give it to keyd");
   sign->footer(
-      "Without --values it is the state of now, in which keyd may be sealed for want of it.\n\n"
+      "Without --values it is the state of now, in which keyd may be sealed for want of it.\n"
+      "Asks first: whoever has a copy of the signature can use it for ever.\n\n"
       "Examples:\n"
       "  keyctl policy pcr sign --key pcr-authority.pem --pcrs 0,2,7\n"
-      "  keyctl policy pcr sign --key pcr-authority.pem --values after-the-update.txt");
+      "  keyctl policy pcr sign --key pcr-authority.pem --values after-the-update.txt --yes");
   AddPcrs(*sign, *arguments, "PCRs that count; without it those of the latest signed state, or 7");
   sign->add_option("--key", arguments->key_file, "The authority's private key, PEM")
       ->type_name("FILE")
@@ -143,6 +160,7 @@ void AddPcrCommands(CLI::App& policy_app, Shell& shell) {
   sign->add_option("--values", arguments->values_file,
                    "Values to come, as tpm2_pcrread prints them, instead of those of now")
       ->type_name("FILE");
+  shell.AddYes(*sign);
   shell.Bind(
       *sign, [] { return "sign a PCR policy"; },
       [arguments](Shell& self) { return Sign(self, *arguments); });

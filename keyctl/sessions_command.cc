@@ -81,6 +81,10 @@ std::string Describe(const EndArguments& which) {
 }
 
 Result<ExitCode> EndSessions(Shell& shell, const EndArguments& which) {
+  if (!shell.Confirm(
+          fmt::format("About to {}: no session can be brought back. Go on?", Describe(which)))) {
+    return ExitCode::kNotConfirmed;
+  }
   KEYWARD_ASSIGN(AdminClient* const admin, shell.Admin());
   KEYWARD_ASSIGN(const uint32_t ended, which.all          ? admin->EndAllSessions()
                                        : which.id.empty() ? admin->EndSessionsOf(which.module)
@@ -112,13 +116,14 @@ void AddEnd(CLI::App& sessions, Shell& shell) {
       "Examples:\n"
       "  keyctl sessions end 7\n"
       "  keyctl sessions end --module frontend\n"
-      "  keyctl sessions end --all");
+      "  keyctl sessions end --all --yes");
   const auto which = std::make_shared<EndArguments>();
   CLI::Option_group* one = command->add_option_group("Which", "One of these");
   one->add_option("ID", which->id, "The session, as 'keyctl sessions list' shows it");
   one->add_option("--module", which->module, "All of this module");
   one->add_flag("--all", which->all, "All");
   one->require_option(1);
+  shell.AddYes(*command);
   shell.Bind(
       *command, [which] { return Describe(*which); },
       [which](Shell& self) { return EndSessions(self, *which); });

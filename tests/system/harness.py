@@ -210,7 +210,7 @@ class Service:
     def sign_boot(self, *arguments):
         """Has the authority sign the state of the TPM's PCRs."""
         self.signed = True
-        subprocess.run([BIN / "keyctl", "policy", "pcr", "sign", "--key",
+        subprocess.run([BIN / "keyctl", "policy", "pcr", "sign", "--yes", "--key",
                         self.root / "authority.pem", *arguments], env=self.environment(),
                        check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL)
 

@@ -124,7 +124,7 @@ class ExampleTest(ProgramTest):
                                             ["--chat-until-closed"])
         self.event(frontend, "chat")
         session = self.keyctl("sessions", "list", "--module", "frontend")[0]["id"]
-        self.assertEqual(self.keyctl("sessions", "end", session)["sessions_ended"], 1)
+        self.assertEqual(self.keyctl("sessions", "end", session, "--yes")["sessions_ended"], 1)
         closed = self.finish(frontend)[-1]
         self.assertEqual((closed["event"], closed["code"]), ("closed", "SessionClosed"))
         self.assertIn("administrator", closed["reason"])

@@ -220,7 +220,7 @@ class TpmSealedStateTest(SealedStateTest):
         other = self.service.root / "other.pem"
         subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt",
                         "ec_paramgen_curve:P-256", "-out", other], check=True)
-        said = self.keyctl("policy", "pcr", "sign", "--key", other, status=1)
+        said = self.keyctl("policy", "pcr", "sign", "--key", other, "--yes", status=1)
         self.assertIn("not signed by the authority", said)
 
 

@@ -158,13 +158,25 @@ TEST_F(SessionsCommandTest, ListCanBeOfOneModule) {
 }
 
 TEST_F(SessionsCommandTest, EndTakesANumberAPathAModuleOrAll) {
-  EXPECT_EQ(Run({"sessions", "end", "7"}), ExitCode::kOk);
-  EXPECT_EQ(Run({"sessions", "end", "/org/keyward/Keyd1/session/8"}), ExitCode::kOk);
-  EXPECT_EQ(Run({"sessions", "end", "--module", "frontend"}), ExitCode::kOk);
-  EXPECT_EQ(Run({"sessions", "end", "--all"}), ExitCode::kOk);
+  EXPECT_EQ(Run({"sessions", "end", "7", "--yes"}), ExitCode::kOk);
+  EXPECT_EQ(Run({"sessions", "end", "/org/keyward/Keyd1/session/8", "--yes"}), ExitCode::kOk);
+  EXPECT_EQ(Run({"sessions", "end", "--module", "frontend", "--yes"}), ExitCode::kOk);
+  EXPECT_EQ(Run({"sessions", "end", "--all", "--yes"}), ExitCode::kOk);
   EXPECT_THAT(keyd_.calls, ElementsAre("EndSession /org/keyward/Keyd1/session/7",
                                        "EndSession /org/keyward/Keyd1/session/8",
                                        "EndSessionsOf frontend", "EndAllSessions"));
+}
+
+TEST_F(SessionsCommandTest, EndAsks) {
+  EXPECT_EQ(Run({"sessions", "end", "7"}), ExitCode::kNotConfirmed);
+  EXPECT_EQ(Run({"sessions", "end", "--all", "--json"}), ExitCode::kNotConfirmed);
+  terminal_ = true;
+  in_.str("n\ny\n");
+  EXPECT_EQ(Run({"sessions", "end", "--module", "frontend"}), ExitCode::kNotConfirmed);
+  EXPECT_THAT(err_.str(), HasSubstr("About to end the sessions of 'frontend': "));
+  EXPECT_THAT(keyd_.calls, IsEmpty());
+  EXPECT_EQ(Run({"sessions", "end", "--module", "frontend"}), ExitCode::kOk);
+  EXPECT_THAT(keyd_.calls, ElementsAre("EndSessionsOf frontend"));
 }
 
 TEST_F(SessionsCommandTest, EndNeedsToKnowWhich) {

@@ -48,7 +48,8 @@ class PcrCommandTest : public KeyctlTest {
 };
 
 TEST_F(PcrCommandTest, SignsTheStateOfNow) {
-  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key(), "--pcrs", "2,7"}), ExitCode::kOk);
+  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key(), "--pcrs", "2,7", "--yes"}),
+            ExitCode::kOk);
   ASSERT_TRUE(keyd_.added);
   EXPECT_EQ(keyd_.added->pcrs, (PcrSelection{2, 7}));
   EXPECT_EQ(keyd_.added->digest, DigestOfPcrPolicy(keyd_.pcrs.values).value());
@@ -57,18 +58,32 @@ TEST_F(PcrCommandTest, SignsTheStateOfNow) {
 
 TEST_F(PcrCommandTest, SignsAStateToComeFromWhatTpm2PcrreadPrints) {
   const std::string file = Values(fmt::format("  sha256:\n    0 : 0x{0}\n    7 : 0x{0}\n", kZeros));
-  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key(), "--values", file, "--pcrs", "7"}),
-            ExitCode::kOk);
+  EXPECT_EQ(
+      Run({"policy", "pcr", "sign", "--key", key(), "--values", file, "--pcrs", "7", "--yes"}),
+      ExitCode::kOk);
   ASSERT_TRUE(keyd_.added);
   EXPECT_EQ(keyd_.added->digest, DigestOfPcrPolicy({{7, PcrValue{}}}).value());
+}
+
+TEST_F(PcrCommandTest, AsksSinceASignatureCannotBeWithdrawn) {
+  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key()}), ExitCode::kNotConfirmed);
+  terminal_ = true;
+  in_.str("n\ny\n");
+  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key()}), ExitCode::kNotConfirmed);
+  const std::string digest = ToHex(DigestOfPcrPolicy(keyd_.pcrs.values).value());
+  EXPECT_THAT(err_.str(), HasSubstr("sign the state " + digest + " of PCRs 2,7"));
+  EXPECT_FALSE(keyd_.added);
+  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key()}), ExitCode::kOk);
+  EXPECT_TRUE(keyd_.added);
 }
 
 TEST_F(PcrCommandTest, RefusesWhatItCannotSign) {
   EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key(), "--pcrs", "24"}), ExitCode::kUsage);
   EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", key(), "--pcrs", "9"}), ExitCode::kUsage);
-  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", directory_.File("none"), "--pcrs", "7"}),
-            ExitCode::kUsage);
-  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", directory_.File("public.pem")}),
+  EXPECT_EQ(
+      Run({"policy", "pcr", "sign", "--key", directory_.File("none"), "--pcrs", "7", "--yes"}),
+      ExitCode::kUsage);
+  EXPECT_EQ(Run({"policy", "pcr", "sign", "--key", directory_.File("public.pem"), "--yes"}),
             ExitCode::kUsage);
   EXPECT_FALSE(keyd_.added);
 }

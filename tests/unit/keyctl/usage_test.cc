@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <sstream>
 
@@ -12,10 +13,52 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 using ::testing::StartsWith;
 using testing_support::KeyctlTest;
 
-class UsageTest : public KeyctlTest {};
+using Words = std::vector<std::string>;
+
+// The commands that a help lists.
+Words Subcommands(const std::string& help) {
+  Words names;
+  std::istringstream lines(help);
+  bool listed = false;
+  for (std::string line; std::getline(lines, line);) {
+    std::string word;
+    std::istringstream(line) >> word;
+    if (line == "Subcommands:" || line == "SUBCOMMANDS:") {
+      listed = true;
+    } else if (line.empty()) {
+      listed = false;
+    } else if (listed && line.starts_with("  " + word)) {  // further in, a description goes on
+      names.push_back(word);
+    }
+  }
+  return names;
+}
+
+class UsageTest : public KeyctlTest {
+ protected:
+  std::string Help(Words words) {
+    words.emplace_back("--help");
+    EXPECT_EQ(Run(words), ExitCode::kOk) << words.front();
+    EXPECT_THAT(err_.str(), IsEmpty());
+    return out_.str();
+  }
+  // keyctl itself, its commands, and theirs.
+  std::vector<Words> Levels() {
+    std::vector<Words> levels = {{}};
+    for (size_t i = 0; i < levels.size(); ++i) {
+      const Words above = levels[i];
+      for (const std::string& name : Subcommands(Help(above))) {
+        levels.push_back(above);
+        levels.back().push_back(name);
+      }
+    }
+    return levels;
+  }
+};
 
 TEST_F(UsageTest, WithoutACommandItFails) {
   EXPECT_EQ(Run({}), ExitCode::kUsage);
@@ -24,45 +67,26 @@ TEST_F(UsageTest, WithoutACommandItFails) {
 }
 
 TEST_F(UsageTest, EveryLevelHasHelpWithExamples) {
-  const std::vector<std::vector<std::string>> levels = {{},
-                                                        {"status"},
-                                                        {"doctor"},
-                                                        {"key"},
-                                                        {"key", "list"},
-                                                        {"key", "show"},
-                                                        {"key", "generate"},
-                                                        {"key", "rotate"},
-                                                        {"key", "revoke"},
-                                                        {"key", "destroy"},
-                                                        {"module"},
-                                                        {"module", "list"},
-                                                        {"module", "enrol"},
-                                                        {"module", "remove"},
-                                                        {"sessions"},
-                                                        {"sessions", "list"},
-                                                        {"sessions", "end"},
-                                                        {"policy"},
-                                                        {"policy", "check"},
-                                                        {"policy", "reload"},
-                                                        {"backup"},
-                                                        {"backup", "create"},
-                                                        {"backup", "drill"},
-                                                        {"backup", "restore"},
-                                                        {"master"},
-                                                        {"master", "seal"},
-                                                        {"master", "show"},
-                                                        {"master", "forget"},
-                                                        {"master", "reseal"},
-                                                        {"audit"},
-                                                        {"audit", "verify"},
-                                                        {"audit", "show"}};
-  for (std::vector<std::string> level : levels) {
-    std::string command = "keyctl";
-    for (const std::string& word : level) command += " " + word;
-    level.emplace_back("--help");
-    EXPECT_EQ(Run(level), ExitCode::kOk) << command;
-    EXPECT_THAT(out_.str(), HasSubstr("Examples:\n  " + command)) << command;
-    EXPECT_THAT(err_.str(), IsEmpty());
+  const std::vector<Words> levels = Levels();
+  EXPECT_THAT(levels, IsSupersetOf({Words{}, Words{"status"}, Words{"policy"},
+                                    Words{"policy", "pcr"}, Words{"policy", "pcr", "sign"}}));
+  for (const Words& level : levels) {
+    const std::string command = fmt::format("{}", fmt::join(level, " "));
+    EXPECT_THAT(Help(level), HasSubstr("Examples:\n  keyctl " + command)) << command;
+  }
+}
+
+TEST_F(UsageTest, EveryCommandTakesJson) {
+  keyd_.error = Error(ErrorCode::kInternal, "why");
+  keyd_error_ = keyd_.error;
+  for (Words words : Levels()) {
+    const std::string command = fmt::format("{}", fmt::join(words, " "));
+    if (!Subcommands(Help(words)).empty()) continue;
+    EXPECT_THAT(Help(words), HasSubstr("--json")) << command;
+    words.emplace_back("--json");
+    Run(words);
+    const std::string& said = out_.str().empty() ? err_.str() : out_.str();
+    EXPECT_TRUE(nlohmann::json::accept(said)) << command << ": " << said;
   }
 }
 
@@ -98,7 +122,7 @@ TEST_F(UsageTest, WhatIsNotFoundIsLookedForInItsOwnList) {
   keyd_.error = Error(ErrorCode::kNotFound, "there is no such thing");
   Run({"key", "show", "x"});
   EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl key list'\n"));
-  Run({"sessions", "end", "7"});
+  Run({"sessions", "end", "7", "--yes"});
   EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl sessions list'\n"));
   Run({"module", "enrol", "x", "--identity", "y"});
   EXPECT_THAT(err_.str(), EndsWith("— see 'keyctl module list' and 'keyctl key list'\n"));
