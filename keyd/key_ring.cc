@@ -31,7 +31,7 @@ Result<std::shared_ptr<KeyRing>> KeyRing::Create(Parts parts, const StoredState&
 Result<void> KeyRing::Adopt(const StoredState& state) {
   std::map<std::string, const KeyRecord*> records;
   for (const KeyRecord& key : state.keys) records[key.name] = &key;
-  clock_.NotBefore(state.lifecycle_time);
+  if (state.lifecycle_time) clock_.NotBefore(*state.lifecycle_time);
   const std::map<Fingerprint, WallTime> listed = ListedIn(state);
   for (VersionRecord version : state.versions) {
     const KeyRecord& key = *records.at(version.key);  // the store's foreign key

@@ -67,8 +67,9 @@ struct StoredState {
   std::vector<RevocationRecord> revocations;  // but for the versions' own
   // A record that the audit log had; nothing before its first.
   std::optional<audit::Head> audit_head = std::nullopt;
-  bool audit_tail = false;       // that log has a tail on disk: see audit_tail.h
-  WallTime lifecycle_time = {};  // that keys had aged by when it was written down last
+  bool audit_tail = false;  // that log has a tail on disk: see audit_tail.h
+  // That keys had aged by when it was written down last.
+  std::optional<WallTime> lifecycle_time = std::nullopt;
 };
 
 }  // namespace keyward

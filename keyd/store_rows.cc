@@ -96,10 +96,11 @@ Result<void> ReadAuditHead(sqlite3* database, StoredState& state) {
   return {};
 }
 
-Result<WallTime> ReadLifecycleTime(sqlite3* database) {
+Result<std::optional<WallTime>> ReadLifecycleTime(sqlite3* database) {
   Statement row(database, "SELECT time FROM lifecycle");
   KEYWARD_ASSIGN(const bool found, row.Step());
-  return found ? WallTime(std::chrono::milliseconds(row.Integer(0))) : WallTime();
+  if (!found) return std::nullopt;
+  return WallTime(std::chrono::milliseconds(row.Integer(0)));
 }
 
 Result<std::vector<RevocationRecord>> ReadRevocations(sqlite3* database) {

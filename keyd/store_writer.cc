@@ -211,7 +211,7 @@ Result<void> StoreWriter::PutState(const StoredState& state) {
   for (const ModuleRecord& module : state.modules) KEYWARD_TRY(PutModule(module));
   for (const PeerRecord& peer : state.peers) KEYWARD_TRY(PutPeer(peer));
   for (const RevocationRecord& record : state.revocations) KEYWARD_TRY(PutRevocation(record));
-  if (state.lifecycle_time != WallTime()) KEYWARD_TRY(PutLifecycleTime(state.lifecycle_time));
+  if (state.lifecycle_time) KEYWARD_TRY(PutLifecycleTime(*state.lifecycle_time));
   return state.audit_head ? PutAuditHead(*state.audit_head, state.audit_tail) : Result<void>();
 }
 

@@ -636,7 +636,7 @@ TEST_F(StoreTest, AStoreOfTheSixthVersionIsMigratedUnderItsMac) {
   const std::string path = directory.File("state.db");
   WriteOld(path, {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6});
   SystemRng rng;
-  for (const WallTime time : {WallTime(), kNow}) {
+  for (const std::optional<WallTime> time : {std::optional<WallTime>(), std::optional(kNow)}) {
     ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store,
                          Store::Open(path, stored_.Keys(), rng));
     ASSERT_OK_AND_ASSIGN(const StoredState state, store->Load());
