@@ -1,5 +1,6 @@
 #include "keyd/bus/manager_object.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/secret_memory.h"
@@ -77,10 +78,13 @@ std::string ManagerObject::Version() { return kVersionText; }
 
 std::string ManagerObject::Health() {
   if (context_.daemon.vault == nullptr) return "sealed";
-  for (const auto& [name, pool] : context_.daemon.pools) {
-    if (pool->Status().trouble() != nullptr) return "degraded";
-  }
-  return "ok";
+  const auto in_trouble = [](const auto& pool) {
+    return pool.second->Status().trouble() != nullptr;
+  };
+  const audit::Log* log = context_.daemon.audit.log();
+  const bool degraded =
+      std::ranges::any_of(context_.daemon.pools, in_trouble) || (log != nullptr && log->full());
+  return degraded ? "degraded" : "ok";
 }
 
 std::vector<sdbus::Struct<std::string, std::string, std::string, std::string, uint64_t, uint32_t>>

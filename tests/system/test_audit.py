@@ -384,7 +384,7 @@ class FullDiskTest(AuditTestCase):
         self.assertIn("free some on its disk", message)
         self.assert_refused("ResourceExhausted", frontend.open_session, "t", "frontend-id", "initiator",
                             "backend")
-        self.assertEqual(json.loads(self.keyctl("status", "--json"))["audit"]["state"], "full")
+        self.assertEqual(json.loads(self.keyctl("status", "--json", status=7))["audit"]["state"], "full")
         self.service.admin_call("RevokeKey", "web", 0)
         self.assertEqual([r["object"] for r in self.events("key.revoke")][0], "web")
         self.assertEqual(self.active_versions("web"), 0)
