@@ -15,7 +15,7 @@ from harness import BIN, IS_ROOT, KEYD_USER, TIMEOUT, as_user
 from kill_scenarios import PEER_SPKI
 
 REVEAL = BIN.parent / "tests/keyward-reveal-secrets"
-LATEST = 6
+LATEST = 7
 REVOKED = 4  # a version's state
 
 # What each version did to the one before, as keyd has it; version 3 and 5 changed rows as well, which here are
@@ -50,6 +50,9 @@ STEPS = {
   CREATE TABLE revocation (
     fingerprint BLOB NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
     issuer BLOB NOT NULL, PRIMARY KEY (fingerprint, issuer)) STRICT;
+""",
+    6: """
+  ALTER TABLE audit_head ADD COLUMN tail INTEGER NOT NULL DEFAULT 0;
 """}
 
 
@@ -154,7 +157,8 @@ class StoreVersionTest(unittest.TestCase):
             shutil.chown(self.store, KEYD_USER)
         if version < 4:  # before there was a log
             shutil.rmtree(self.service.state / "audit")
-        (self.service.state / "audit-tail").unlink()
+        if version < 6:  # before the log had a tail
+            (self.service.state / "audit-tail").unlink()
 
     def unwrapped(self, row):
         id_, key, number, state, spki, reference, *times = row
