@@ -214,7 +214,7 @@ class StoreVersionTest(unittest.TestCase):
 
     def test_the_first_version_is_adopted_and_not_taken_over(self):
         self.write_old(1)
-        self.assert_refused("keyctl init --adopt")
+        self.assert_refused("state.db is of an earlier Keyward, without a master key, and there is one")
         (self.service.state / "master-key").unlink()
         said = self.service.run_keyd(None, *self.service.init_arguments())
         self.assertEqual(said.returncode, 1, said.stdout)
