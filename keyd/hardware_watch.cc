@@ -97,7 +97,7 @@ void HardwareWatch::OnHealthy(CustodianPool& pool, const Look& look, const Sight
   Concerns& concerns = concerns_[&pool];
   JudgeStored(concerns, pool, look, sight);
   std::optional<Error> boot = JudgeBoot(pool, sight);
-  const auto first = [](auto one, auto other) { return one ? one : other; };
+  const auto first = [](const auto& one, const auto& other) { return one ? one : other; };
   pool.SetConcern(first(concerns.counter, first(concerns.key, first(concerns.pcrs, boot))));
   unsealer_.OnHealthy(pool);
   attestation_.OnHealthy(pool);
