@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include "hsm/destroy.h"
+
 namespace keyward::hsm {
 namespace {
 
@@ -36,6 +38,8 @@ Result<TokenKey> HsmSealer::KeyToSeal(const Session& session) {
     if (!lowest || id < lowest->id) lowest = TokenKey{id, handle};
   }
   if (!lowest) {
+    KEYWARD_TRY(DestroyFound(
+        session, [](const Session& token) { return token.Find(FindHalfMadeWrappingKeys()); }));
     lowest.emplace();
     rng_.Fill(lowest->id);
     KEYWARD_ASSIGN(lowest->handle,

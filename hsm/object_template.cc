@@ -164,6 +164,15 @@ ObjectTemplate FindMasterKeyWholeOrNot(const KeyId& id) {
   return wanted;
 }
 
+ObjectTemplate FindHalfMadeWrappingKeys() {
+  ObjectTemplate wanted;
+  wanted.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
+      .AddFlag(CKA_PRIVATE, true)
+      .AddFlag(CKA_LOCAL, false)
+      .Add(CKA_LABEL, AsBytes(kWrappingLabel));
+  return wanted;
+}
+
 ObjectTemplate FindWrappingKeys() { return FindAesKeys(kWrappingLabel); }
 
 ObjectTemplate FindMasterKey(const KeyId& id) {

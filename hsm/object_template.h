@@ -53,6 +53,8 @@ ObjectTemplate NewCounterValue(const KeyId& id, ByteView value);
 // To find what the above made, whole or not.
 ObjectTemplate FindById(CK_OBJECT_CLASS object_class, const KeyId& id);
 ObjectTemplate FindMasterKeyWholeOrNot(const KeyId& id);
+// To find what C_GenerateKey was killed over: it has no value yet, and is not CKA_LOCAL.
+ObjectTemplate FindHalfMadeWrappingKeys();
 // To find what the above made and nobody else can have: PKCS#11 lets everyone put public objects on
 // a token without a login, with the label and id of another; and what C_GenerateKey was killed over
 // is not CKA_LOCAL yet.

@@ -48,6 +48,7 @@ Result<void> AuditCheckpoints::Take(const ServiceKey::Signed& made) {
   if (!trail_.is_open()) return Fail(ErrorCode::kSealed, "the service was sealed");
   KEYWARD_TRY(trail_.log()->AddCheckpoint(made.signature, made.key));
   next_ = clock_.Monotonic() + interval_;
+  retry_ = clock_.Monotonic();
   KEYWARD_ASSIGN(const audit::Log::Removal removed,
                  trail_.log()->Retain([this] { return KeepHead(); }));
   if (removed.segments == 0) return {};

@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <future>
 #include <thread>
 
 #include "core/file.h"
@@ -57,6 +59,24 @@ Result<void> SilenceTpmLibrary() {
   return Fail(ErrorCode::kResourceExhausted, "there is no memory for the environment");
 }
 
+// Whether all have ended. Hardware that hangs keeps its thread, which nothing can stop, and then
+// the process has to end with it: what is left over goes on to use `pools`.
+bool StopAll(KeyRingPools& pools) {
+  constexpr std::chrono::seconds kPatience{5};
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::thread stopper([&pools, ended] {
+    for (auto& [name, pool] : pools) pool->Stop();
+    ended->set_value();
+  });
+  const bool all = ended->get_future().wait_for(kPatience) == std::future_status::ready;
+  if (all) {
+    stopper.join();
+  } else {
+    stopper.detach();
+  }
+  return all;
+}
+
 // Everything that lives as long as the service. In order: what is last goes first.
 Result<void> ServeLocked(const Arguments& arguments) {
   KEYWARD_ASSIGN(const SecretMemoryKind memory, ProbeSecretMemory());
@@ -107,9 +127,13 @@ Result<void> ServeLocked(const Arguments& arguments) {
   channels->Stop();
   service.endings().Record();
   EndAudit(daemon, *posts);
-  for (auto& [name, pool] : pools) pool->Stop();
+  const bool idle = StopAll(pools);
   if (daemon.vault != nullptr) daemon.vault->schedule().WriteNotes();
   daemon.vault.reset();  // whose callers the bus still answers
+  if (!idle) {
+    LogLine(LogLevel::kWarning, "keyd ends without its hardware, which does not answer");
+    std::_Exit(ran ? EXIT_SUCCESS : kCannotStart);
+  }
   KEYWARD_TRY(ran);
   LogLine(LogLevel::kNotice, "keyd has stopped");
   return {};

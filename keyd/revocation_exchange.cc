@@ -1,10 +1,12 @@
 #include "keyd/revocation_exchange.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "keyd/audit_events.h"
 #include "keyd/log.h"
+#include "policy/name_rules.h"
 
 namespace keyward {
 namespace {
@@ -15,6 +17,13 @@ RevocationRecord RecordOf(const KeyVersion& version, WallTime at) {
            .version = version.number(),
            .at = at},
           {}};
+}
+
+bool IsOwn(Vault& vault, const PublicKey& signer) {
+  const Key* own = vault.keys().Find(policy::kServiceKeyName);
+  return own != nullptr && std::ranges::any_of(own->versions, [&](const auto& version) {
+           return version->public_key().Fingerprint() == signer.Fingerprint();
+         });
 }
 
 }  // namespace
@@ -72,6 +81,11 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
   if (!list) {
     daemon_.audit.RecordRefusal(ListImport(caller, signer.Fingerprint()), list.error());
     return done(Fail(list.error()));
+  }
+  if (IsOwn(**vault, signer)) {
+    return done(Fail(ErrorCode::kInvalidArgument,
+                     "this service signed the list itself, and has what is in it: it is for other "
+                     "hosts to import"));
   }
   Registry& registry = (*vault)->registry();
   const auto added = std::make_shared<uint32_t>(0);

@@ -37,7 +37,9 @@ Error StoreError(sqlite3* database, const char* doing) {
   if (LacksSpace(database, sqlite3_extended_errcode(database))) {
     return Error(ErrorCode::kIo, kDiskFull).WithCause(cause);
   }
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT) {
+  // SQLITE_ERROR: a table or column is not there, as the statements are keyd's own.
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT ||
+      code == SQLITE_ERROR) {
     return Error(ErrorCode::kDataCorrupt, kStoreDamaged).WithCause(cause);
   }
   return Error(ErrorCode::kIo, "the stored state cannot be read or written").WithCause(cause);

@@ -80,6 +80,16 @@ class TpmTest(MisbehavingTest):
             os.kill(process, signal.SIGCONT)
         self.assert_well()
 
+    def test_a_hang_does_not_hold_up_the_end(self):
+        process = int((self.tpm_folder() / "swtpm.pid").read_text())
+        os.kill(process, signal.SIGSTOP)
+        try:
+            self.service.keyd.send_signal(signal.SIGTERM)
+            self.assertEqual(self.service.keyd.wait(TIMEOUT), 0)
+        finally:
+            os.kill(process, signal.SIGCONT)
+        self.assertIn("without its hardware", self.service.log())
+
     def test_restarted_under_keyd(self):
         self.power_cycle()
         self.wait_row(lambda row: row[5] > 0)

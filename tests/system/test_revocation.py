@@ -105,6 +105,7 @@ class RevocationTest(SystemTest):
                          {"added": 1, "known": 0, "sessions_ended": 1})
         self.assertEqual(backend.channel("s", "wait_closed"), "Revoked")
         self.assertEqual(json.loads(keyctl(other, *taken))["added"], 0)
+        self.assertIn("signed the list itself", keyctl(self.service, *taken, code=2))
         for _ in range(2):
             self.assertEqual(self.states(other)["frontend"], "revoked")
             row = self.revocations(other)["key", "frontend-id", 1]

@@ -145,6 +145,24 @@ TEST_F(HsmCustodianTest, BlobsOfTwoWrappingKeysOpenAndNewOnesUseTheFirst) {
   }
 }
 
+// C_GenerateKey that is killed leaves one with its label, and without CKA_LOCAL.
+TEST_F(HsmCustodianTest, AWrappingKeyThatWasNotMadeToItsEndGivesWayToAnother) {
+  const Bytes value(32, 1);
+  ObjectTemplate half;
+  half.AddNumber(CKA_CLASS, CKO_SECRET_KEY)
+      .AddNumber(CKA_KEY_TYPE, CKK_AES)
+      .AddFlag(CKA_TOKEN, true)
+      .AddFlag(CKA_PRIVATE, true)
+      .Add(CKA_LABEL, AsBytes("keyward:wrapping"))
+      .Add(CKA_VALUE, value);
+  ASSERT_OK(OpenSession().Create(std::move(half)));
+  ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
+  ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
+  EXPECT_OK(custodian->sealer().Seal(secret, {}));
+  EXPECT_TRUE(OpenSession().Find(FindHalfMadeWrappingKeys()).value().empty());
+  EXPECT_EQ(OpenSession().Find(FindWrappingKeys()).value().size(), 1U);
+}
+
 TEST_F(HsmCustodianTest, ABlobWhoseWrappingKeyIsGoneIsOfAnotherToken) {
   ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));

@@ -87,6 +87,15 @@ TEST_F(AuditCheckpointsTest, ItIsSignedWhenMuchIsUnsigned) {
   EXPECT_EQ(Checkpoints(), 2U);
 }
 
+TEST_F(AuditCheckpointsTest, ManyRecordsWaitForNoMinuteAfterTheLastSignature) {
+  ASSERT_OK(Sign());
+  for (size_t checkpoints = 2; checkpoints < 4; ++checkpoints) {
+    for (int i = 0; i < 1000; ++i) Record();
+    TickAndWait();
+    EXPECT_EQ(Checkpoints(), checkpoints);
+  }
+}
+
 TEST_F(AuditCheckpointsTest, HardwareThatIsAwayIsAskedAgainAMinuteLater) {
   ASSERT_OK(Sign());
   Record();

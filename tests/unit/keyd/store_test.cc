@@ -277,6 +277,8 @@ TEST_F(StoreTest, AnEditedStoreIsRefused) {
            "UPDATE integrity SET mac = zeroblob(32)",
            "UPDATE integrity SET mac = x''",
            "DELETE FROM integrity",
+           "DROP TABLE integrity",
+           "DROP TABLE peer",
            "CREATE TABLE extra (a)",
            "CREATE TRIGGER t AFTER INSERT ON module BEGIN DELETE FROM peer; END",
            "CREATE INDEX i ON module (key)",
