@@ -155,9 +155,8 @@ TEST_F(HsmCustodianTest, AWrappingKeyThatWasNotMadeToItsEndGivesWayToAnother) {
       .AddFlag(CKA_PRIVATE, true)
       .Add(CKA_LABEL, AsBytes("keyward:wrapping"))
       .Add(CKA_VALUE, value);
-  const Session session = OpenSession();
-  ASSERT_OK(session.Create(std::move(half)));
   ASSERT_OK_AND_ASSIGN(const auto custodian, HsmFactory(Options(), rng_).Make());
+  ASSERT_OK(OpenSession().Create(std::move(half)));
   ASSERT_OK_AND_ASSIGN(const SecretBytes secret, SecretBytes::Random(32, rng_));
   EXPECT_OK(custodian->sealer().Seal(secret, {}));
   EXPECT_TRUE(OpenSession().Find(FindHalfMadeWrappingKeys()).value().empty());
