@@ -14,8 +14,10 @@ namespace {
 
 // keyctl audit tail
 
+constexpr uint64_t kMostRecords = 1'000'000'000;
+
 struct TailArguments {
-  uint64_t count = 10;
+  uint64_t count = 10;  // at most kMostRecords
   bool follow = false;
 };
 
@@ -74,7 +76,8 @@ void AddTail(CLI::App& audit_app, Shell& shell) {
   const auto arguments = std::make_shared<TailArguments>();
   command->add_option("-n,--lines", arguments->count, "How many of the records that are there")
       ->type_name("N")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{0}, kMostRecords));
   command->add_flag("-f,--follow", arguments->follow, "Go on with each record that is written");
   shell.Bind(
       *command, [] { return "show the audit log"; },

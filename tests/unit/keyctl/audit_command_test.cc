@@ -205,6 +205,7 @@ TEST_F(OwnAuditLogTest, TailPrintsTheLatest) {
   EXPECT_THAT(out_.str(), IsEmpty());
   EXPECT_EQ(Run({"audit", "tail", "-n", "2"}), ExitCode::kOk);
   EXPECT_EQ(RowsShown(), 2U);
+  EXPECT_EQ(Run({"audit", "tail", "-n", "-1"}), ExitCode::kUsage);
 }
 
 // As in a service's first hour, though the key that will sign is there.
