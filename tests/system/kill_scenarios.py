@@ -219,7 +219,7 @@ class Enrolment(Scenario):
 
 
 class RevokeModule(Scenario):
-    """Its identity is revoked, and then it is removed."""
+    """It is removed, and then its identity is revoked."""
 
     MODULE = "guest"
 
@@ -232,8 +232,8 @@ class RevokeModule(Scenario):
         service.client.admin("EnrolModule", self.MODULE, self.key)
 
     def outcomes(self, before, now):
-        revoked = with_state(before, self.key, "revoked")
-        return [before, revoked, changed(revoked, lambda snapshot: snapshot["enrolled"].pop(self.MODULE))]
+        removed = changed(before, lambda snapshot: snapshot["enrolled"].pop(self.MODULE))
+        return [before, removed, with_state(removed, self.key, "revoked")]
 
     def clean_up(self, service):
         super().clean_up(service)
