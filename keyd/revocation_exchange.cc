@@ -77,15 +77,16 @@ void RevocationExchange::Import(std::string_view text, const PublicKey& signer, 
                                 const ImportDone& done) {
   const Result<Vault*> vault = daemon_.Unsealed();
   if (!vault) return done(Fail(vault.error()));
+  const auto refuse = [&](const Error& why) {
+    daemon_.audit.RecordRefusal(ListImport(caller, signer.Fingerprint()), why);
+    done(Fail(why));
+  };
   const Result<RevocationList> list = ReadRevocationList(text, signer);
-  if (!list) {
-    daemon_.audit.RecordRefusal(ListImport(caller, signer.Fingerprint()), list.error());
-    return done(Fail(list.error()));
-  }
+  if (!list) return refuse(list.error());
   if (IsOwn(**vault, signer)) {
-    return done(Fail(ErrorCode::kInvalidArgument,
-                     "this service signed the list itself, and has what is in it: it is for other "
-                     "hosts to import"));
+    return refuse({ErrorCode::kInvalidArgument,
+                   "this service signed the list itself, and has what is in it: it is for other "
+                   "hosts to import"});
   }
   Registry& registry = (*vault)->registry();
   const auto added = std::make_shared<uint32_t>(0);
